@@ -1,0 +1,29 @@
+/** The shapes in which data travels from a file to the trainer. See docs/design.md, "The way of the data". */
+
+export interface Message {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Text as it stands, or a conversation that goes through the model's chat template. */
+export type Content = string | readonly Message[];
+
+/** Where a row came from: the file, and its line (JSON lines) or element (JSON array), counted from 1. */
+export interface RowOrigin {
+  readonly file: string;
+  readonly line: number;
+}
+
+/** One prompt with its completions: two for a preference pair (chosen first), one for SFT, N for a ranking. */
+export interface Example {
+  readonly origin: RowOrigin;
+  readonly prompt: Content;
+  readonly completions: readonly Content[];
+}
+
+/** An example in token ids. Completions exclude the prompt and include their end-of-turn or end-of-text token. */
+export interface TokenizedExample {
+  readonly origin: RowOrigin;
+  readonly prompt: Int32Array;
+  readonly completions: readonly Int32Array[];
+}
