@@ -1,0 +1,47 @@
+/** What a language model is to the rest of preftune: weight shapes, and a graph from token rows to hidden rows. */
+
+import type { Tensor } from "../tensor/index.ts";
+import type { Parameters, WeightShapes } from "./parameters.ts";
+
+/** The symbolic inputs of one flat micro-batch. T tokens attend to P past ones and to each other. */
+export interface TokenInputs {
+  /** Token ids [T]. */
+  readonly tokens: Tensor;
+  /** Positions [T], restarting where a completion shares its prompt with others. */
+  readonly positions: Tensor;
+  /** Added to attention scores [T, P + T]: 0 where a token may look, -infinity where not. */
+  readonly mask: Tensor;
+  /** The tokens whose hidden rows are wanted [R]. */
+  readonly rows: Tensor;
+  /** Rotary tables [positions, headDim / 2]. */
+  readonly rotary: { readonly cos: Tensor; readonly sin: Tensor };
+  /** Keys and values of past tokens, one pair a layer, each [P, kvHeads * headDim]. */
+  readonly past?: readonly { readonly key: Tensor; readonly value: Tensor }[];
+}
+
+export interface ModelOutputs {
+  /** Final hidden rows [R, hidden], normalized, ready for the output head. */
+  readonly hidden: Tensor;
+  /** The T tokens' own keys and values, one pair a layer, each [T, kvHeads * headDim]. */
+  readonly cache: readonly { readonly key: Tensor; readonly value: Tensor }[];
+}
+
+export interface LanguageModel {
+  /** The family's name as `model_type` has it. */
+  readonly family: string;
+  readonly weights: WeightShapes;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  /** The longest sequence that the model's positions allow. */
+  readonly maxPositions: number;
+  /** Width of a token's key (and of its value) in one layer: kvHeads * headDim. */
+  readonly cacheWidth: number;
+  /** The linear layers that LoRA's `all-linear` means: all but the output head. */
+  readonly linearModules: readonly string[];
+  /** Name of the weight that serves as the output head [vocabulary, hidden]: the embedding where they are tied. */
+  readonly headWeight: string;
+  /** Rotary tables for positions 0 to `count` - 1, each [count, headDim / 2]. */
+  rotaryTables(count: number): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer>; width: number };
+  forward(parameters: Parameters, inputs: TokenInputs): ModelOutputs;
+}

@@ -1,0 +1,97 @@
+/**
+ * Fused operations: single nodes that a runtime may have as one kernel. Each has a decomposition into primitives, which
+ * is its meaning, and its own gradient rule in `gradients.ts` where a better one than the decomposition's is known.
+ */
+
+import {
+  add,
+  concat,
+  div,
+  gather,
+  matmul,
+  mul,
+  reduceSum,
+  reshape,
+  sigmoid,
+  slice,
+  softmax,
+  sqrt,
+  sub,
+} from "./operations.ts";
+import { makeNode, type Node, shapeError, Tensor } from "./tensor.ts";
+
+/** x * sigmoid(x), also called swish. */
+export function silu(x: Tensor): Tensor {
+  return makeNode("silu", [x], x.shape);
+}
+
+/** x * weight / sqrt(mean(x^2) + epsilon), the mean over the last axis: x [..., n], weight [n]. (Zhang and Sennrich 2019.) */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
+  const size = x.shape.at(-1)!;
+  if (weight.shape.length !== 1 || weight.shape[0] !== size || typeof size !== "number") {
+    throw shapeError(
+      "rmsNorm",
+      [x, weight],
+      "the weight must be a vector over the last axis, whose size must be known",
+    );
+  }
+  const inverse = { shape: x.shape.with(-1, 1), dtype: "float32" } as const;
+  return makeNode("rmsNorm", [x, weight], x.shape, { attributes: { epsilon }, byProducts: [inverse] });
+}
+
+/** The by-product 1 / sqrt(mean(x^2) + epsilon) [..., 1] of an rmsNorm. It has no gradient of its own. */
+export function inverseDeviation(normalized: Tensor): Tensor {
+  return new Tensor(normalized.node, 1);
+}
+
+/**
+ * Rotary position embedding (Su et al. 2021) with the two halves of a head apart, as Hugging Face has it.
+ * x [T, heads * D], positions [T], cos and sin [P, D / 2] by position; `inverse` rotates back.
+ */
+export function rope(
+  x: Tensor,
+  positions: Tensor,
+  tables: { cos: Tensor; sin: Tensor },
+  options: { heads: number; inverse?: boolean },
+): Tensor {
+  const { heads, inverse = false } = options;
+  const half = tables.cos.shape[1];
+  const width = x.shape[1];
+  if (x.shape.length !== 2 || typeof width !== "number" || typeof half !== "number" || width !== heads * half * 2) {
+    throw shapeError("rope", [x, positions, tables.cos], `needs [T, ${heads} heads * D] and tables [P, D / 2]`);
+  }
+  return makeNode("rope", [x, positions, tables.cos, tables.sin], x.shape, { attributes: { heads, inverse } });
+}
+
+/** softmax(scores) values: scores [..., Q, S], values [..., S, D], result [..., Q, D]. */
+export function attend(scores: Tensor, values: Tensor): Tensor {
+  const { shape } = matmul(scores, values);
+  return makeNode("attend", [scores, values], shape);
+}
+
+/** The meaning of each fused operation in primitives: one tensor an output. */
+export const decompositions: Readonly<Record<string, (node: Node) => Tensor[]>> = {
+  silu: ({ inputs: [x] }) => [mul(x!, sigmoid(x!))],
+
+  rmsNorm: ({ inputs: [x, weight], attributes }) => {
+    const size = x!.shape.at(-1) as number;
+    const meanSquare = div(reduceSum(mul(x!, x!), [-1], { keepDims: true }), size);
+    const inverse = div(1, sqrt(add(meanSquare, attributes.epsilon as number)));
+    return [mul(mul(x!, inverse), weight!), inverse];
+  },
+
+  rope: ({ inputs: [x, positions, cosTable, sinTable], attributes }) => {
+    const heads = attributes.heads as number;
+    const half = cosTable!.shape[1] as number;
+    const tokens = x!.shape[0]!;
+    const pairs = reshape(x!, [tokens, heads, 2, half]);
+    const [first, second] = [slice(pairs, 2, 0, 1), slice(pairs, 2, 1, 2)];
+    const angles = (table: Tensor) => reshape(gather(table, positions!), [tokens, 1, 1, half]);
+    const cos = angles(cosTable!);
+    const sin = mul(angles(sinTable!), attributes.inverse ? -1 : 1);
+    const rotated = concat([sub(mul(first, cos), mul(second, sin)), add(mul(second, cos), mul(first, sin))], 2);
+    return [reshape(rotated, x!.shape)];
+  },
+
+  attend: ({ inputs: [scores, values] }) => [matmul(softmax(scores!), values!)],
+};

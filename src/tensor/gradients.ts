@@ -1,0 +1,213 @@
+/**
+ * Reverse-mode differentiation over one table of rules. A rule gets an operation's output y and the gradient dy of a
+ * scalar with respect to y, and returns the gradient with respect to each input (undefined where there is none).
+ */
+
+import { inverseDeviation, rope } from "./fused.ts";
+import {
+  add,
+  broadcastTo,
+  div,
+  exp,
+  gather,
+  greaterOrEqual,
+  type MatmulOptions,
+  matmul,
+  mul,
+  neg,
+  pad,
+  reduceSum,
+  reshape,
+  scatterAdd,
+  sigmoid,
+  slice,
+  softmax,
+  sub,
+  transpose,
+  where,
+} from "./operations.ts";
+import { topologicalOrder } from "./program.ts";
+import { product, type Shape, sameShape } from "./shape.ts";
+import { constant, type Node, shapeError, type Tensor } from "./tensor.ts";
+
+type Rule = (y: Tensor, dy: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[];
+
+/** Sums a gradient over the axes along which its value was broadcast. */
+function sumTo(dy: Tensor, shape: Shape): Tensor {
+  if (sameShape(dy.shape, shape)) return dy;
+  const added = dy.shape.length - shape.length;
+  const axes = dy.shape.map((_, i) => i).filter((i) => i < added || (shape[i - added] === 1 && dy.shape[i] !== 1));
+  return reshape(reduceSum(dy, axes, { keepDims: true }), shape);
+}
+
+/** A by-product y of the forward pass that the rule treats as a number: dx = dy * slope. */
+const scaled =
+  (slope: (y: Tensor, x: Tensor) => Tensor): Rule =>
+  (y, dy, [x]) => [mul(dy, slope(y, x!))];
+
+export const gradientRules: Readonly<Record<string, Rule>> = {
+  // Elementwise.
+  neg: (_, dy) => [neg(dy)],
+  exp: scaled((y) => y),
+  log: (_, dy, [x]) => [div(dy, x!)],
+  sqrt: (y, dy) => [div(dy, mul(2, y))],
+  tanh: scaled((y) => sub(1, mul(y, y))),
+  erf: scaled((_, x) => mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x))))),
+  abs: (_, dy, [x]) => [where(greaterOrEqual(x!, 0), dy, neg(dy))],
+  sigmoid: scaled((y) => mul(y, sub(1, y))),
+  softplus: scaled((_, x) => sigmoid(x)),
+  silu: scaled((y, x) => add(y, mul(sigmoid(x), sub(1, y)))),
+  add: (_, dy, [a, b]) => [sumTo(dy, a!.shape), sumTo(dy, b!.shape)],
+  sub: (_, dy, [a, b]) => [sumTo(dy, a!.shape), neg(sumTo(dy, b!.shape))],
+  mul: (_, dy, [a, b]) => [sumTo(mul(dy, b!), a!.shape), sumTo(mul(dy, a!), b!.shape)],
+  div: (y, dy, [a, b]) => {
+    const da = div(dy, b!);
+    return [sumTo(da, a!.shape), neg(sumTo(mul(da, y), b!.shape))];
+  },
+  maximum: (_, dy, [a, b]) => {
+    const first = greaterOrEqual(a!, b!);
+    return [sumTo(where(first, dy, 0), a!.shape), sumTo(where(first, 0, dy), b!.shape)];
+  },
+  where: (_, dy, [condition, a, b]) => [
+    undefined,
+    sumTo(where(condition!, dy, 0), a!.shape),
+    sumTo(where(condition!, 0, dy), b!.shape),
+  ],
+
+  // Reductions.
+  reduceSum: (y, dy, [x]) => {
+    const axes = y.node.attributes.axes as readonly number[];
+    const kept = x!.shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
+    return [broadcastTo(reshape(dy, kept), x!)];
+  },
+  logSumExp: (_, dy, [x]) => [mul(softmax(x!), dy)],
+  softmax: (y, dy) => [mul(y, sub(dy, reduceSum(mul(dy, y), [-1], { keepDims: true })))],
+
+  // Products.
+  matmul: (y, dy, [a, b]) => {
+    const { transA, transB, alpha } = y.node.attributes as Required<MatmulOptions>;
+    const da = transA
+      ? matmul(broadcastBatch(b!, dy), dy, { transA: transB, transB: true, alpha })
+      : matmul(dy, b!, { transB: !transB, alpha });
+    return [da, matmulRight(a!, b!, dy, { transA, transB, alpha })];
+  },
+  /** O = softmax(S) V. The row sums of dP * P equal those of dO * O (Dao et al. 2022), which are far fewer. */
+  attend: (y, dy, [scores, values]) => {
+    const weights = softmax(scores!);
+    const dWeights = matmul(dy, values!, { transB: true });
+    const rowSums = reduceSum(mul(dy, y), [-1], { keepDims: true });
+    return [mul(weights, sub(dWeights, rowSums)), matmul(weights, dy, { transA: true })];
+  },
+
+  // Rows by index.
+  gather: (_, dy, [table, ids]) => [scatterAdd(table!, ids!, dy), undefined],
+  scatterAdd: (_, dy, [, ids]) => [undefined, undefined, gather(dy, ids!)],
+
+  // Layout.
+  reshape: (_, dy, [x]) => [reshape(dy, x!.shape)],
+  transpose: (y, dy) => {
+    const permutation = y.node.attributes.permutation as readonly number[];
+    return [
+      transpose(
+        dy,
+        permutation.map((_, i) => permutation.indexOf(i)),
+      ),
+    ];
+  },
+  slice: (y, dy, [x]) => {
+    const { axis, start, end } = y.node.attributes as { axis: number; start: number; end: number };
+    return [pad(dy, axis, start, (x!.shape[axis] as number) - end)];
+  },
+  pad: (y, dy, [x]) => {
+    const { axis, before } = y.node.attributes as { axis: number; before: number };
+    const size = x!.shape[axis];
+    if (typeof size !== "number") throw shapeError("gradient of pad", [x!], "the padded axis must have a known size");
+    return [slice(dy, axis, before, before + size)];
+  },
+  concat: (y, dy, parts) => {
+    const axis = y.node.attributes.axis as number;
+    let start = 0;
+    return parts.map((part) => {
+      const size = part.shape[axis];
+      if (typeof size !== "number") throw shapeError("gradient of concat", parts, `axis ${axis} must have known sizes`);
+      start += size;
+      return slice(dy, axis, start - size, start);
+    });
+  },
+  broadcastTo: (_, dy, [x]) => [sumTo(dy, x!.shape), undefined],
+
+  // Normalization and positions.
+  /** With r = 1 / rms(x) and g = dy * w: dx = r (g - x r^2 mean(g x)), and g x r = dy y needs no product of its own. */
+  rmsNorm: (y, dy, [x, weight]) => {
+    const r = inverseDeviation(y);
+    const size = x!.shape.at(-1) as number;
+    const mean = div(reduceSum(mul(dy, y), [-1], { keepDims: true }), size);
+    const dx = mul(r, sub(mul(dy, weight!), mul(x!, mul(r, mean))));
+    return [dx, sumTo(mul(dy, mul(x!, r)), weight!.shape)];
+  },
+  /** A rotation's transpose is the rotation by the negated angle. */
+  rope: (y, dy, [, positions, cos, sin]) => {
+    const { heads, inverse } = y.node.attributes as { heads: number; inverse: boolean };
+    return [
+      rope(dy, positions!, { cos: cos!, sin: sin! }, { heads, inverse: !inverse }),
+      undefined,
+      undefined,
+      undefined,
+    ];
+  },
+};
+
+/** The right factor's gradient; where one right side served every batch, the batches are summed. */
+function matmulRight(a: Tensor, b: Tensor, dy: Tensor, options: Required<MatmulOptions>): Tensor {
+  const { transA, transB, alpha } = options;
+  if (b.shape.length === 2 && a.shape.length > 2) {
+    if (!transA) return matmulRight(flattenRows(a), b, flattenRows(dy), options);
+    const each = transB ? matmul(dy, a, { transA: true, transB: true, alpha }) : matmul(a, dy, { alpha });
+    return sumTo(each, b.shape);
+  }
+  return transB ? matmul(dy, a, { transA: true, transB: transA, alpha }) : matmul(a, dy, { transA: !transA, alpha });
+}
+
+const flattenRows = (x: Tensor): Tensor => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
+
+/** One matrix repeated for every batch of `like`. */
+function broadcastBatch(matrix: Tensor, like: Tensor): Tensor {
+  if (matrix.shape.length === like.shape.length) return matrix;
+  const batch = like.shape.slice(0, -2);
+  // A product with ones of shape [batch, 1, 1] is a broadcast that needs no size.
+  const ones = exp(mul(0, reduceSum(like, [-2, -1], { keepDims: true })));
+  return mul(reshape(matrix, [...batch.map(() => 1), ...matrix.shape]), ones);
+}
+
+/**
+ * The gradients of a scalar with respect to each of `wrt`, in their order. Nothing is made for what none of them
+ * influences. A tensor without influence on the scalar is an error: it is never what the caller wanted.
+ */
+export function gradients(scalar: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (scalar.shape.length !== 0) throw shapeError("gradients", [scalar], "the differentiated value must be a scalar");
+  const order = topologicalOrder([scalar]);
+  const influenced = new Set(wrt.map((t) => t.node));
+  for (const node of order) if (node.inputs.some((t) => influenced.has(t.node))) influenced.add(node);
+
+  const gradientOf = new Map<Node, { y: Tensor; dy: Tensor }>([[scalar.node, { y: scalar, dy: constant(1) }]]);
+  for (const node of order.toReversed()) {
+    const found = gradientOf.get(node);
+    if (!found || node.inputs.length === 0) continue;
+    const rule = gradientRules[node.op];
+    if (!rule) throw shapeError(`gradient of ${node.op}`, node.inputs, "this operation has no gradient rule");
+    const contributions = rule(found.y, found.dy, node.inputs);
+    node.inputs.forEach((y, i) => {
+      const dy = contributions[i];
+      if (!dy || !influenced.has(y.node)) return;
+      if (y.index !== 0) throw shapeError(`gradient of ${y.node.op}`, [y], "a by-product has no gradient");
+      const sofar = gradientOf.get(y.node);
+      gradientOf.set(y.node, { y, dy: sofar ? add(sofar.dy, dy) : dy });
+    });
+  }
+  return wrt.map((t) => {
+    const found = gradientOf.get(t.node);
+    if (!found)
+      throw shapeError("gradients", [t], `the value does not depend on ${t.node.attributes.name ?? t.node.op}`);
+    return found.dy;
+  });
+}

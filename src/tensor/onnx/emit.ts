@@ -1,0 +1,309 @@
+/**
+ * Writes a program as an ONNX model. Operations outside the ONNX standard are those of ONNX Runtime's `com.microsoft`
+ * domain: FusedMatMul (transposes and a factor without a copy), QuickGelu, RotaryEmbedding, and
+ * SimplifiedLayerNormalization, which ONNX Runtime keeps in the standard domain.
+ */
+
+import type { Program } from "../program.ts";
+import { programInputs, topologicalOrder } from "../program.ts";
+import type { Dim, Shape } from "../shape.ts";
+import type { DType, Node, Tensor } from "../tensor.ts";
+import { encodeModel, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from "./schema.ts";
+
+/** The fused operations that `emitOnnx` writes as one node. */
+export const onnxFused: ReadonlySet<string> = new Set(["silu", "rmsNorm", "rope"]);
+
+const OPSET = 18n;
+const IR_VERSION = 9n;
+const ELEMENT_TYPES: Record<DType, number> = { float32: 1, int64: 7, bool: 9 };
+const ATTRIBUTE = { float: 1, int: 2, ints: 7 };
+const EXTERNAL = 1;
+
+/** Constants of at least this many bytes go to the external data file where there is one. */
+const EXTERNAL_BYTES = 1024;
+
+export interface OnnxFiles {
+  /** The model file. */
+  readonly model: Uint8Array<ArrayBuffer>;
+  /** The values of the large constants, to be written beside the model under the name that was asked for. */
+  readonly externalData: Uint8Array<ArrayBuffer>[];
+}
+
+export interface EmitOptions {
+  /** Puts large constants into a file of this name beside the model instead of into the model. */
+  readonly externalDataName?: string;
+}
+
+/** Emits a program whose fused operations are among `onnxFused`. */
+export function emitOnnx(program: Program, options: EmitOptions = {}): OnnxFiles {
+  const emitter = new Emitter(program, options);
+  const model = emitter.emit();
+  return { model, externalData: emitter.externalData };
+}
+
+/** The ONNX name and domain of operations that need no attributes. */
+const PLAIN: Readonly<Record<string, string>> = {
+  neg: "Neg",
+  exp: "Exp",
+  log: "Log",
+  sqrt: "Sqrt",
+  tanh: "Tanh",
+  erf: "Erf",
+  abs: "Abs",
+  sigmoid: "Sigmoid",
+  softplus: "Softplus",
+  add: "Add",
+  sub: "Sub",
+  mul: "Mul",
+  div: "Div",
+  maximum: "Max",
+  greaterOrEqual: "GreaterOrEqual",
+  where: "Where",
+};
+
+type AttributeValue = { int: number } | { float: number } | { ints: readonly number[] };
+
+class Emitter {
+  readonly externalData: Uint8Array<ArrayBuffer>[] = [];
+  private externalOffset = 0;
+  private readonly nodes: OnnxNode[] = [];
+  private readonly initializers: OnnxTensor[] = [];
+  /** ONNX value names: of a node's outputs, and of helper values by a key that says what they hold. */
+  private readonly names = new Map<Node, string[]>();
+  private readonly helpers = new Map<string, string>();
+  private readonly inputs: Map<string, Tensor>;
+  private readonly program: Program;
+  private readonly options: EmitOptions;
+  private counter = 0;
+
+  constructor(program: Program, options: EmitOptions) {
+    this.program = program;
+    this.options = options;
+    this.inputs = programInputs(program);
+  }
+
+  emit(): Uint8Array<ArrayBuffer> {
+    const outputs = Object.entries(this.program.outputs);
+    for (const node of topologicalOrder(outputs.map(([, t]) => t))) this.names.set(node, this.emitNode(node));
+    // An output may be an input, a constant or another output as well: Identity gives each its own name.
+    for (const [name, t] of outputs) this.write("Identity", [this.nameOf(t)], { output: [name] });
+    return encodeModel({
+      irVersion: IR_VERSION,
+      producerName: "preftune",
+      opsetImport: [
+        { domain: "", version: OPSET },
+        { domain: "com.microsoft", version: 1n },
+      ],
+      graph: {
+        name: "program",
+        node: this.nodes,
+        initializer: this.initializers,
+        input: [...this.inputs].map(([name, t]) => valueInfo(name, t)),
+        output: outputs.map(([name, t]) => valueInfo(name, t)),
+      },
+    });
+  }
+
+  private nameOf(t: Tensor): string {
+    return this.names.get(t.node)![t.index]!;
+  }
+
+  private write(
+    opType: string,
+    input: string[],
+    options: { attributes?: Record<string, AttributeValue>; domain?: string; output?: string[]; scope?: string } = {},
+  ): string[] {
+    const id = this.counter++;
+    const output = options.output ?? [`v${id}`];
+    const attribute = Object.entries(options.attributes ?? {}).map(([name, value]) => encodeAttribute(name, value));
+    const name = options.scope ? `${options.scope}/${opType}_${id}` : `${opType}_${id}`;
+    this.nodes.push({ name, opType, domain: options.domain ?? "", input, output, attribute });
+    return output;
+  }
+
+  /** A value of int64 that is known now. */
+  private ints(values: readonly number[]): string {
+    return this.helper(`ints:${values.join(",")}`, () => this.literal(values, [values.length], "int64"));
+  }
+
+  private helper(key: string, make: () => string): string {
+    const known = this.helpers.get(key);
+    if (known) return known;
+    const name = make();
+    this.helpers.set(key, name);
+    return name;
+  }
+
+  private literal(values: ArrayLike<number>, dims: Shape, dtype: DType): string {
+    const name = `c${this.counter++}`;
+    const rawData = encodeValues(values, dtype);
+    const tensor: OnnxTensor = { name, dims: dims.map(BigInt), dataType: ELEMENT_TYPES[dtype] };
+    if (this.options.externalDataName && rawData.byteLength >= EXTERNAL_BYTES) {
+      const location = {
+        location: this.options.externalDataName,
+        offset: this.externalOffset,
+        length: rawData.byteLength,
+      };
+      tensor.externalData = Object.entries(location).map(([key, value]) => ({ key, value: String(value) }));
+      tensor.dataLocation = EXTERNAL;
+      this.externalData.push(rawData);
+      this.externalOffset += rawData.byteLength;
+    } else {
+      tensor.rawData = rawData;
+    }
+    this.initializers.push(tensor);
+    return name;
+  }
+
+  /**
+   * A shape as an int64 vector. One unknown dimension is ONNX's -1; more are computed from the shapes of the program's
+   * inputs when it runs.
+   */
+  private shapeVector(shape: Shape): string {
+    const unknown = shape.filter((dim) => typeof dim === "string").length;
+    if (unknown <= 1) return this.ints(shape.map((dim) => (typeof dim === "string" ? -1 : dim)));
+    const parts = shape.map((dim) => (typeof dim === "number" ? this.ints([dim]) : this.dimVector(dim)));
+    return this.helper(
+      `shape:${shape.join(",")}`,
+      () => this.write("Concat", parts, { attributes: { axis: { int: 0 } } })[0]!,
+    );
+  }
+
+  /** A dimension with names as an int64 vector of one element. */
+  private dimVector(dim: string): string {
+    return this.helper(`dim:${dim}`, () => {
+      for (const [name, t] of this.inputs) {
+        const at = t.shape.indexOf(dim);
+        if (at >= 0)
+          return this.write("Shape", [name], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
+      }
+      const terms = dim.startsWith("(") ? dim.slice(1, -1).split("+") : dim.split("*");
+      if (terms.length === 1) throw new Error(`no input of the program has the dimension ${dim}`);
+      const values = terms.map((term) => (/^\d+$/.test(term) ? this.ints([Number(term)]) : this.dimVector(term)));
+      return values.reduce((a, b) => this.write(dim.startsWith("(") ? "Add" : "Mul", [a, b])[0]!);
+    });
+  }
+
+  private emitNode(node: Node): string[] {
+    const inputs = node.inputs.map((t) => this.nameOf(t));
+    const { attributes: a, scope } = node;
+    const plain = PLAIN[node.op];
+    if (plain) return this.write(plain, inputs, { scope });
+    switch (node.op) {
+      case "input":
+        return [a.name as string];
+      case "constant": {
+        const { shape, dtype } = node.outputs[0]!;
+        return [this.literal(node.literal!, shape, dtype)];
+      }
+      case "reduceSum":
+        return this.write("ReduceSum", [inputs[0]!, this.ints(a.axes as number[])], {
+          attributes: { keepdims: { int: a.keepDims ? 1 : 0 } },
+          scope,
+        });
+      case "logSumExp":
+        return this.write("ReduceLogSumExp", [inputs[0]!, this.ints([-1])], {
+          attributes: { keepdims: { int: 1 } },
+          scope,
+        });
+      case "softmax":
+        return this.write("Softmax", inputs, { attributes: { axis: { int: -1 } }, scope });
+      case "matmul": {
+        const { transA, transB, alpha } = a as { transA: boolean; transB: boolean; alpha: number };
+        if (!transA && !transB && alpha === 1) return this.write("MatMul", inputs, { scope });
+        const attributes = { transA: { int: +transA }, transB: { int: +transB }, alpha: { float: alpha } };
+        return this.write("FusedMatMul", inputs, { attributes, domain: "com.microsoft", scope });
+      }
+      case "gather":
+        return this.write("Gather", inputs, { attributes: { axis: { int: 0 } }, scope });
+      case "scatterAdd":
+        return this.emitScatterAdd(inputs, scope);
+      case "reshape":
+        return this.write("Reshape", [inputs[0]!, this.shapeVector(a.shape as Shape)], { scope });
+      case "transpose":
+        return this.write("Transpose", inputs, { attributes: { perm: { ints: a.permutation as number[] } }, scope });
+      case "slice":
+        return this.write(
+          "Slice",
+          [inputs[0]!, this.ints([a.start as number]), this.ints([a.end as number]), this.ints([a.axis as number])],
+          { scope },
+        );
+      case "pad":
+        return this.write(
+          "Pad",
+          [inputs[0]!, this.ints([a.before as number, a.after as number]), "", this.ints([a.axis as number])],
+          { scope },
+        );
+      case "concat":
+        return this.write("Concat", inputs, { attributes: { axis: { int: a.axis as number } }, scope });
+      case "broadcastTo":
+        return this.write("Expand", [inputs[0]!, this.write("Shape", [inputs[1]!])[0]!], { scope });
+      case "silu":
+        return this.write("QuickGelu", inputs, { attributes: { alpha: { float: 1 } }, domain: "com.microsoft", scope });
+      case "rmsNorm": {
+        const attributes = { axis: { int: -1 }, epsilon: { float: a.epsilon as number } };
+        const id = this.counter++;
+        return this.write("SimplifiedLayerNormalization", inputs, { attributes, output: [`y${id}`, `r${id}`], scope });
+      }
+      case "rope":
+        return this.emitRope(inputs, a as { heads: number; inverse: boolean }, node.outputs[0]!.shape, scope);
+      default:
+        throw new Error(`no ONNX form for the operation "${node.op}"`);
+    }
+  }
+
+  private emitScatterAdd([like, ids, values]: string[], scope: string): string[] {
+    const shape = this.write("Shape", [like!])[0]!;
+    const zeros = this.write("ConstantOfShape", [shape])[0]!;
+    const indices = this.write("Unsqueeze", [ids!, this.ints([1])])[0]!;
+    return this.writeReduction("ScatterND", [zeros, indices, values!], scope);
+  }
+
+  private writeReduction(opType: string, input: string[], scope: string): string[] {
+    const output = this.write(opType, input, { scope });
+    this.nodes.at(-1)!.attribute.push({ name: "reduction", type: 3, s: new TextEncoder().encode("add") });
+    return output;
+  }
+
+  /** RotaryEmbedding wants a batch axis; with its sine negated it rotates back. */
+  private emitRope(
+    [x, positions, cos, sin]: string[],
+    a: { heads: number; inverse: boolean },
+    shape: Shape,
+    scope: string,
+  ): string[] {
+    const batched = this.write("Unsqueeze", [x!, this.ints([0])])[0]!;
+    const batchedPositions = this.helper(
+      `batched:${positions}`,
+      () => this.write("Unsqueeze", [positions!, this.ints([0])])[0]!,
+    );
+    const sine = a.inverse ? this.helper(`neg:${sin}`, () => this.write("Neg", [sin!])[0]!) : sin!;
+    const rotated = this.write("RotaryEmbedding", [batched, batchedPositions, cos!, sine], {
+      attributes: { interleaved: { int: 0 }, num_heads: { int: a.heads } },
+      domain: "com.microsoft",
+      scope,
+    });
+    return this.write("Reshape", [rotated[0]!, this.shapeVector(shape)]);
+  }
+}
+
+function encodeAttribute(name: string, value: AttributeValue): OnnxAttribute {
+  if ("int" in value) return { name, type: ATTRIBUTE.int, i: BigInt(value.int) };
+  if ("float" in value) return { name, type: ATTRIBUTE.float, f: value.float };
+  return { name, type: ATTRIBUTE.ints, ints: value.ints.map(BigInt) };
+}
+
+function encodeValues(values: ArrayLike<number>, dtype: DType): Uint8Array<ArrayBuffer> {
+  const typed =
+    dtype === "float32"
+      ? Float32Array.from(values)
+      : dtype === "int64"
+        ? BigInt64Array.from(Array.from(values, BigInt))
+        : Uint8Array.from(values);
+  return new Uint8Array(typed.buffer);
+}
+
+function valueInfo(name: string, t: Tensor): OnnxValueInfo {
+  const dim = t.shape.map((d: Dim) => (typeof d === "number" ? { dimValue: BigInt(d) } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType: ELEMENT_TYPES[t.dtype], shape: { dim } } } };
+}

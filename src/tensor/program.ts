@@ -1,0 +1,96 @@
+/**
+ * A program: named outputs, and by reachability the inputs that they need. Passes over a program rebuild its graph from
+ * the leaves up, so that what no output needs is gone, and equal nodes become one.
+ */
+
+import { decompositions } from "./fused.ts";
+import { constant, type Node, Tensor } from "./tensor.ts";
+
+export interface Program {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/** Every node that the tensors need, each after its inputs. The walk does not enter nodes that `stop` names. */
+export function topologicalOrder(tensors: Iterable<Tensor>, stop: { has(node: Node): boolean } = new Set()): Node[] {
+  const order: Node[] = [];
+  const seen = new Set<Node>();
+  // An explicit stack: a deep model's graph is deeper than the call stack allows.
+  const stack: { node: Node; next: number }[] = [];
+  const enter = (node: Node) => {
+    if (seen.has(node) || stop.has(node)) return;
+    seen.add(node);
+    stack.push({ node, next: 0 });
+  };
+  for (const tensor of tensors) {
+    enter(tensor.node);
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const child = top.node.inputs[top.next++];
+      if (child) enter(child.node);
+      else order.push(stack.pop()!.node);
+    }
+  }
+  return order;
+}
+
+/** The inputs of a program by name. */
+export function programInputs(program: Program): Map<string, Tensor> {
+  const leaves = topologicalOrder(Object.values(program.outputs)).filter((node) => node.op === "input");
+  return new Map(leaves.map((node) => [node.attributes.name as string, new Tensor(node)]));
+}
+
+export interface OptimizeOptions {
+  /** The fused operations that the runtime has as single kernels; all others become primitives. */
+  readonly fused: ReadonlySet<string>;
+  /** Evaluates a node whose inputs are all constants: the values of its first output, row-major. */
+  readonly fold?: (node: Node) => ArrayLike<number>;
+}
+
+/** Constants up to this many values are worth folding; larger ones would only make the program file grow. */
+const FOLD_LIMIT = 4096;
+
+/** Lowers fused operations that the runtime lacks, folds constants, and computes common subexpressions once. */
+export function optimize(program: Program, options: OptimizeOptions): Program {
+  const rebuilt = new Map<Node, readonly Tensor[]>();
+  const canonical = new Map<string, Node>();
+  const identity = new Map<unknown, number>();
+  const idOf = (thing: unknown): number => {
+    if (!identity.has(thing)) identity.set(thing, identity.size);
+    return identity.get(thing)!;
+  };
+
+  const intern = (node: Node): readonly Tensor[] => {
+    const inputs = node.inputs.map((t) => `${idOf(t.node)}:${t.index}`);
+    const literal = node.literal && (node.literal.length <= 64 ? Array.from(node.literal) : idOf(node.literal));
+    const key = JSON.stringify([node.op, node.attributes, node.outputs, inputs, literal]);
+    const known = canonical.get(key);
+    if (known) return rebuilt.get(known)!;
+    canonical.set(key, node);
+    const outputs = node.outputs.map((_, i) => new Tensor(node, i));
+    rebuilt.set(node, outputs);
+    return outputs;
+  };
+
+  const rebuild = (root: Tensor): Tensor => {
+    for (const node of topologicalOrder([root], rebuilt)) {
+      const moved: Node = { ...node, inputs: node.inputs.map((t) => rebuilt.get(t.node)![t.index]!) };
+      const decompose = options.fused.has(node.op) ? undefined : decompositions[node.op];
+      if (decompose) rebuilt.set(node, decompose(moved).map(rebuild));
+      else if (options.fold && isFoldable(moved)) rebuilt.set(node, [rebuild(foldNode(moved, options.fold))]);
+      else rebuilt.set(node, intern(moved));
+    }
+    return rebuilt.get(root.node)![root.index]!;
+  };
+
+  return { outputs: Object.fromEntries(Object.entries(program.outputs).map(([name, t]) => [name, rebuild(t)])) };
+}
+
+function isFoldable(node: Node): boolean {
+  if (node.op in decompositions) return false;
+  const count = node.outputs[0]!.shape.reduce<number>((a, dim) => (typeof dim === "number" ? a * dim : Infinity), 1);
+  return node.inputs.length > 0 && count <= FOLD_LIMIT && node.inputs.every((t) => t.node.op === "constant");
+}
+
+function foldNode(node: Node, fold: (node: Node) => ArrayLike<number>): Tensor {
+  const { shape, dtype } = node.outputs[0]!;
+  return constant(fold(node), shape as number[], dtype);
+}
