@@ -9,8 +9,17 @@ export type JsonObject = { [key: string]: Json };
 
 /** Storage type of a tensor in its file; every tensor is float32 once read. */
 export type StorageType =
-  | "F32" | "F16" | "BF16"
-  | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q8_0" | "Q4_K" | "Q5_K" | "Q6_K";
+  | "F32"
+  | "F16"
+  | "BF16"
+  | "Q4_0"
+  | "Q4_1"
+  | "Q5_0"
+  | "Q5_1"
+  | "Q8_0"
+  | "Q4_K"
+  | "Q5_K"
+  | "Q6_K";
 
 export interface TensorInfo {
   readonly name: string;

@@ -1,0 +1,108 @@
+/**
+ * Bytes on disk: reading ranges of a file that may be larger than one buffer, and writing a file so that it is either
+ * whole or absent (written under a temporary name, flushed, then renamed into place).
+ */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { CheckpointError } from "../errors.ts";
+
+/** Linux transfers at most 2 GiB less a page in one call; larger ranges go in pieces. */
+const MAX_TRANSFER_BYTES = 2 ** 30;
+
+/** A file opened for reading at any position. */
+export class RandomAccessFile implements Disposable {
+  readonly path: string;
+  /** Length in bytes when it was opened. */
+  readonly size: number;
+  readonly #descriptor: number;
+  #open = true;
+
+  constructor(path: string) {
+    this.path = path;
+    try {
+      this.#descriptor = openSync(path, "r");
+    } catch (error) {
+      throw new CheckpointError(`${path}: can't be opened (${systemReason(error)}).`);
+    }
+    const status = fstatSync(this.#descriptor);
+    if (!status.isFile()) {
+      closeSync(this.#descriptor);
+      throw new CheckpointError(`${path}: is not a regular file.`);
+    }
+    this.size = status.size;
+  }
+
+  /** Fills `target` with the bytes from `position` on. Throws CheckpointError when the file ends before `target` is full. */
+  readInto(target: Uint8Array, position: number): void {
+    if (!this.#open) throw new CheckpointError(`${this.path}: was closed; open the checkpoint again to read from it.`);
+    let done = 0;
+    while (done < target.byteLength) {
+      const wanted = Math.min(target.byteLength - done, MAX_TRANSFER_BYTES);
+      const got = readSync(this.#descriptor, target, done, wanted, position + done);
+      if (got === 0) {
+        throw new CheckpointError(
+          `${this.path}: ends at byte ${position + done}, but bytes up to ${position + target.byteLength} belong to it. ` +
+            "The file is incomplete: copy or download it again.",
+        );
+      }
+      done += got;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    closeSync(this.#descriptor);
+  }
+}
+
+/** Appends bytes to a file that is being written. */
+export type ByteSink = (bytes: Uint8Array) => void;
+
+/**
+ * Writes a file whole or not at all: `fill` writes to a temporary name beside it, which is flushed to disk and renamed.
+ * Whatever `fill` throws passes through, and the temporary file is removed.
+ */
+export function writeFileWhole(path: string, fill: (write: ByteSink) => void): void {
+  const temporary = `${path}.tmp-${process.pid}`;
+  const descriptor = openSync(temporary, "w");
+  let open = true;
+  try {
+    fill((bytes) => writeAll(descriptor, bytes));
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+    open = false;
+    renameSync(temporary, path);
+    flushFolder(dirname(path));
+  } catch (error) {
+    if (open) closeSync(descriptor);
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    done += writeSync(descriptor, bytes, done, Math.min(bytes.byteLength - done, MAX_TRANSFER_BYTES));
+  }
+}
+
+/** Makes renames inside a folder survive a power cut. Windows can't open folders and needs no such call. */
+export function flushFolder(path: string): void {
+  if (process.platform === "win32") return;
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** What the operating system said, in words for a message. */
+export function systemReason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "there is no such file or folder";
+  if (code === "EACCES" || code === "EPERM") return "permission denied";
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,83 @@
+/**
+ * JSON from files that are not to be trusted: strict UTF-8, an object at the top, errors that name the file, and (where a
+ * format forbids them) duplicate keys, which `JSON.parse` keeps silent about.
+ */
+import { readFileSync } from "node:fs";
+import { CheckpointError } from "../errors.ts";
+import type { Json, JsonObject } from "./checkpoint.ts";
+import { systemReason } from "./files.ts";
+
+/** Parses UTF-8 bytes as a JSON object; `where` opens the message of the CheckpointError that anything else gets. */
+export function parseJsonObject(bytes: Uint8Array, where: string, options: { uniqueKeys?: boolean } = {}): JsonObject {
+  let text: string;
+  let value: Json;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    value = JSON.parse(text) as Json;
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : "the bytes are not UTF-8 text";
+    throw new CheckpointError(`${where} is not valid JSON: ${reason}.`);
+  }
+  if (!isJsonObject(value)) throw new CheckpointError(`${where} must be a JSON object, not ${describeJson(value)}.`);
+  if (options.uniqueKeys) {
+    const duplicate = findDuplicateKey(text);
+    if (duplicate !== undefined) {
+      throw new CheckpointError(`${where} has the key ${JSON.stringify(duplicate)} twice in one object.`);
+    }
+  }
+  return value;
+}
+
+/** Reads a JSON file whose top is an object. Throws CheckpointError when it can't be read or is anything else. */
+export function readJsonFile(path: string): JsonObject {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new CheckpointError(`${path}: can't be read (${systemReason(error)}).`);
+  }
+  return parseJsonObject(bytes, `${path}: the file`);
+}
+
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A JSON value in a few words, for messages. */
+export function describeJson(value: Json | undefined): string {
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  return JSON.stringify(value).slice(0, 60);
+}
+
+/** The first key that some object in `text`, which must be valid JSON, has twice (escapes resolved), or undefined. */
+function findDuplicateKey(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  const colon = /[ \t\r\n]*:/y;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === "{") open.push(new Set());
+    else if (character === "[") open.push(undefined);
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      const end = stringEnd(text, i);
+      colon.lastIndex = end;
+      if (colon.test(text)) {
+        const key = JSON.parse(text.slice(i, end)) as string;
+        const keys = open.at(-1);
+        if (keys?.has(key)) return key;
+        keys?.add(key);
+      }
+      i = end - 1;
+    }
+  }
+  return undefined;
+}
+
+/** The position after the string literal that opens at `start`. */
+function stringEnd(text: string, start: number): number {
+  let i = start + 1;
+  while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+  return i + 1;
+}
