@@ -1,17 +1,15 @@
 /** The shapes in which data travels from a file to the trainer. See docs/design.md, "The way of the data". */
 
-export interface Message {
-  readonly role: string;
-  readonly content: string;
-}
+import type { Content } from "../text/chat.ts";
 
-/** Text as it stands, or a conversation that goes through the model's chat template. */
-export type Content = string | readonly Message[];
+export type { Content, Message } from "../text/chat.ts";
 
 /** Where a row came from: the file, and its line (JSON lines) or element (JSON array), counted from 1. */
 export interface RowOrigin {
   readonly file: string;
   readonly line: number;
+  /** Set for a JSON array, where `line` counts elements. */
+  readonly unit?: "element";
 }
 
 /** One prompt with its completions: two for a preference pair (chosen first), one for SFT, N for a ranking. */
@@ -26,4 +24,9 @@ export interface TokenizedExample {
   readonly origin: RowOrigin;
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];
+}
+
+/** `file line 12` or `file element 12`, for messages. */
+export function describeOrigin({ file, line, unit }: RowOrigin): string {
+  return `${file} ${unit ?? "line"} ${line}`;
 }

@@ -1,0 +1,134 @@
+/**
+ * What became of every row: used as it was, shortened, or dropped, by cause and with the first rows of each, so that nothing is
+ * lost silently. Printed as a short table before a run, and kept in the run directory as `data.json`.
+ */
+
+import type { RowOrigin } from "./example.ts";
+import type { Cause } from "./problem.ts";
+
+/** How many rows of a cause are named. */
+const namedRows = 5;
+
+export interface Tally {
+  readonly count: number;
+  /** The first rows, in order. */
+  readonly rows: readonly RowOrigin[];
+  /** What was wrong with the first. */
+  readonly example?: string;
+}
+
+/** The ledger as it stands in `data.json`. */
+export interface LedgerReport {
+  readonly files: readonly string[];
+  readonly read: number;
+  readonly used: number;
+  /** Of the rows used, those that were cut to fit. */
+  readonly shortened: number;
+  readonly dropped: number;
+  readonly shortenedBy: Readonly<Record<string, Tally>>;
+  readonly droppedBy: Readonly<Record<string, Tally>>;
+  /** Rows used whose completion was tokenized on its own, since its first characters merge with the prompt's last. */
+  readonly boundaryMerged?: Tally;
+  /** Rows used whose text contains special tokens, by token. */
+  readonly specialTokens: Readonly<Record<string, Tally>>;
+}
+
+class Tallies {
+  private readonly tallies = new Map<string, { count: number; rows: RowOrigin[]; example?: string }>();
+
+  add(name: string, origin: RowOrigin, example?: string): void {
+    let tally = this.tallies.get(name);
+    if (tally === undefined) {
+      tally = { count: 0, rows: [], ...(example === undefined ? {} : { example }) };
+      this.tallies.set(name, tally);
+    }
+    tally.count++;
+    if (tally.rows.length < namedRows) tally.rows.push(origin);
+  }
+
+  toRecord(): Record<string, Tally> {
+    return Object.fromEntries(this.tallies);
+  }
+}
+
+export class Ledger {
+  read = 0;
+  used = 0;
+  shortened = 0;
+  dropped = 0;
+  private readonly shortenedBy = new Tallies();
+  private readonly droppedBy = new Tallies();
+  private readonly merged = new Tallies();
+  private readonly special = new Tallies();
+
+  constructor(private readonly files: readonly string[]) {}
+
+  drop(cause: Cause, origin: RowOrigin, message: string): void {
+    this.dropped++;
+    this.droppedBy.add(cause, origin, message);
+  }
+
+  /** Counts one row that was cut to fit, under each of its causes. */
+  shorten(causes: readonly Cause[], origin: RowOrigin): void {
+    this.shortened++;
+    for (const cause of causes) this.shortenedBy.add(cause, origin);
+  }
+
+  noteMerged(origin: RowOrigin): void {
+    this.merged.add("merged", origin);
+  }
+
+  noteSpecialTokens(tokens: readonly string[], origin: RowOrigin): void {
+    for (const token of tokens) this.special.add(token, origin);
+  }
+
+  toJSON(): LedgerReport {
+    const { merged } = this.merged.toRecord();
+    return {
+      files: this.files,
+      read: this.read,
+      used: this.used,
+      shortened: this.shortened,
+      dropped: this.dropped,
+      shortenedBy: this.shortenedBy.toRecord(),
+      droppedBy: this.droppedBy.toRecord(),
+      ...(merged === undefined ? {} : { boundaryMerged: merged }),
+      specialTokens: this.special.toRecord(),
+    };
+  }
+
+  /** A short table in plain text. */
+  toString(): string {
+    return formatLedger(this.toJSON());
+  }
+}
+
+/** The table of a ledger, also of one read back from `data.json`. */
+export function formatLedger(report: LedgerReport): string {
+  const count = (n: number) => n.toLocaleString("en-US");
+  const width = count(report.read).length;
+  const line = (label: string, n: number, detail = "") => `${label.padEnd(34)}${count(n).padStart(width)}${detail}`;
+  const tallies = (record: Readonly<Record<string, Tally>>) =>
+    Object.entries(record).flatMap(([name, tally]) => [
+      line(`    ${name}`, tally.count, `  ${rowList(tally, report.files.length > 1)}`),
+      ...(tally.example === undefined ? [] : [`      ${tally.example}`]),
+    ]);
+  const notes = [
+    ...(report.boundaryMerged === undefined ? [] : [["boundary token merged", report.boundaryMerged] as const]),
+    ...Object.entries(report.specialTokens).map(([token, tally]) => [`special token ${token} in text`, tally] as const),
+  ];
+  return [
+    line("rows read", report.read, `  ${report.files.join(", ")}`),
+    line("  used", report.used),
+    ...notes.map(([label, tally]) => line(`    ${label}`, tally.count, `  ${rowList(tally, report.files.length > 1)}`)),
+    ...(report.shortened === 0 ? [] : [line("  of these shortened", report.shortened), ...tallies(report.shortenedBy)]),
+    line("  dropped", report.dropped),
+    ...tallies(report.droppedBy),
+  ].join("\n");
+}
+
+function rowList({ rows, count }: Tally, withFiles: boolean): string {
+  const unit = rows[0]?.unit ?? "line";
+  const names = rows.map(({ file, line }) => (withFiles ? `${file}:${line}` : String(line)));
+  return `${unit}${count === 1 ? "" : "s"} ${names.join(", ")}${count > rows.length ? ", ..." : ""}`;
+}

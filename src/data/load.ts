@@ -1,0 +1,161 @@
+/**
+ * From preference files to token ids: read, adapt, tokenize, fit, and account for every row.
+ *
+ * Rows that can't be read (not JSON, a missing or wrong field) stop the load at the first of them, so that nothing is computed on a
+ * file that is not what it seems; `onBadRow: "drop"` drops them. Rows that can be read but not used are dropped and named in the
+ * ledger; `onBadRow: "error"` stops at the first of them too.
+ */
+
+import { ConfigError, DataError } from "../errors.ts";
+import { promptIds, tokenizeCompletions } from "../text/boundary.ts";
+import { ConversationError } from "../text/chat.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
+import { Ledger } from "./ledger.ts";
+import { preferenceExample, promptExample } from "./preferences.ts";
+import { RowProblem, rowError } from "./problem.ts";
+import { type Row, readRows } from "./read.ts";
+import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
+
+export interface LoadOptions {
+  /** Preference files, read one after the other. */
+  readonly files: string | readonly string[];
+  readonly tokenizer: Tokenizer;
+  /** Wrap string prompts as one user message and string completions as the assistant's. Default false. */
+  readonly chat?: boolean;
+  /** Rows that can't be used stop the load (`error`), rows that can't be read are dropped too (`drop`); see above. */
+  readonly onBadRow?: "error" | "drop" | undefined;
+  /** The first N usable rows; all by default. */
+  readonly limit?: number | undefined;
+}
+
+export interface PreferenceOptions extends LoadOptions, LengthLimits {
+  /** What happens to a pair longer than `maxLength` tokens. */
+  readonly truncation: Truncation;
+}
+
+export interface LoadedPreferences {
+  readonly examples: TokenizedExample[];
+  readonly ledger: Ledger;
+}
+
+/** Loads preference pairs as token ids. Throws DataError for rows as said above, and when no row can be used. */
+export async function loadPreferences(options: PreferenceOptions): Promise<LoadedPreferences> {
+  checkLimits(options);
+  const ledger = new Ledger(fileList(options.files));
+  const examples = await collect(options, ledger, (value, origin) =>
+    tokenizePair(preferenceExample(value, origin), options, ledger),
+  );
+  return { examples, ledger };
+}
+
+export interface LoadedPrompt {
+  readonly origin: RowOrigin;
+  readonly content: Content;
+  readonly prompt: Int32Array;
+}
+
+/** Loads prompts alone, for generation; `system` takes the place of a conversation's own system message. Throws as loadPreferences. */
+export async function loadPrompts(
+  options: LoadOptions & { readonly system?: string | undefined },
+): Promise<{ prompts: LoadedPrompt[]; ledger: Ledger }> {
+  const ledger = new Ledger(fileList(options.files));
+  const prompts = await collect(options, ledger, (value, origin) => {
+    const { prompt: content } = promptExample(value, origin);
+    const prompt = conversationally(() => promptIds(options.tokenizer, content, options));
+    if (prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
+    return { origin, content, prompt };
+  });
+  return { prompts, ledger };
+}
+
+/** Runs `use` over the rows until `limit` are usable, and accounts for each. */
+async function collect<T>(
+  { files, limit = Number.POSITIVE_INFINITY, onBadRow }: LoadOptions,
+  ledger: Ledger,
+  use: (value: unknown, origin: RowOrigin) => T,
+): Promise<T[]> {
+  const used: T[] = [];
+  for await (const row of allRows(fileList(files))) {
+    ledger.read++;
+    try {
+      if ("problem" in row) throw row.problem;
+      used.push(use(row.value, row.origin));
+      ledger.used++;
+    } catch (error) {
+      if (!(error instanceof RowProblem)) throw error;
+      if (onBadRow === "error" || (error.unreadable && onBadRow !== "drop")) throw rowError(error, row.origin);
+      ledger.drop(error.reason, row.origin, error.message);
+    }
+    if (used.length >= limit) break;
+  }
+  if (used.length === 0) {
+    throw new DataError(`No row can be used. Mend the rows, or give another file:\n${ledger}`);
+  }
+  return used;
+}
+
+async function* allRows(files: readonly string[]): AsyncGenerator<Row> {
+  for (const file of files) yield* readRows(file);
+}
+
+function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledger): TokenizedExample {
+  const { origin } = example;
+  const text = conversationally(() =>
+    tokenizeCompletions(options.tokenizer, example.prompt, example.completions, options),
+  );
+  if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
+  if (text.completions.some((ids) => ids.length === 1 && options.tokenizer.specialIds.has(ids[0]!))) {
+    throw new RowProblem("empty completion", "a completion has nothing but its end token");
+  }
+  refuseIdentical(text.completions, "chosen and rejected have the same tokens");
+  const problem = tooLong(text, options);
+  if (problem !== undefined && options.truncation === "drop") throw problem;
+  if (problem !== undefined && options.truncation === "error") {
+    throw new DataError(
+      `${describeOrigin(origin)}: ${problem.message}. Raise --max-length, or let --truncation shorten or drop such pairs.`,
+    );
+  }
+  const { prompt, completions, promptCut, completionsCut } = shorten(text, options);
+  if (completionsCut) refuseIdentical(completions, "chosen and rejected have the same tokens once shortened");
+  if (promptCut || completionsCut) {
+    ledger.shorten(
+      [...(promptCut ? ["prompt too long" as const] : []), ...(completionsCut ? ["completion too long" as const] : [])],
+      origin,
+    );
+  }
+  if (text.merged) ledger.noteMerged(origin);
+  if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
+  return { origin, prompt, completions };
+}
+
+/** Two completions of the same tokens prefer nothing: their margin is 0 whatever the model. */
+function refuseIdentical(completions: readonly Int32Array[], message: string): void {
+  const [first, ...others] = completions.map((ids) => ids.join());
+  if (others.includes(first!)) throw new RowProblem("identical completions", message);
+}
+
+/** A conversation that the chat template refuses is a row that can't be used. */
+function conversationally<T>(tokenize: () => T): T {
+  try {
+    return tokenize();
+  } catch (error) {
+    if (error instanceof ConversationError) throw new RowProblem("refused by the chat template", error.message);
+    throw error;
+  }
+}
+
+function fileList(files: string | readonly string[]): readonly string[] {
+  return typeof files === "string" ? [files] : files;
+}
+
+function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
+  if (!(Number.isInteger(maxLength) && maxLength >= 2)) {
+    throw new ConfigError(
+      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
+    );
+  }
+  if (!(Number.isInteger(maxPromptLength) && maxPromptLength >= 1)) {
+    throw new ConfigError(`--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`);
+  }
+}

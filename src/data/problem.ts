@@ -1,0 +1,49 @@
+/** What can be wrong with one row, and how such a row is reported. */
+
+import { DataError } from "../errors.ts";
+import { describeOrigin, type RowOrigin } from "./example.ts";
+
+/** Causes of a row that can't be read. */
+export const unreadableCauses = ["not JSON", "missing or wrong field"] as const;
+
+/** Causes of a row that can be read, but not used. */
+export const unusableCauses = [
+  "no common prompt",
+  "empty prompt",
+  "empty completion",
+  "identical completions",
+  "refused by the chat template",
+  "prompt too long",
+  "completion too long",
+] as const;
+
+export type Cause = (typeof unreadableCauses)[number] | (typeof unusableCauses)[number];
+
+/** A row that can't be read or used, with the reason in words. */
+export class RowProblem extends DataError {
+  constructor(
+    readonly reason: Cause,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  /** Whether the row can't be read at all. */
+  get unreadable(): boolean {
+    return (unreadableCauses as readonly Cause[]).includes(this.reason);
+  }
+}
+
+/** The error that stops a command at a row: what, where and how to go on without it. */
+export function rowError(problem: RowProblem, origin: RowOrigin): DataError {
+  const remedy = problem.unreadable
+    ? "Mend the row, or skip such rows with --on-bad-row drop."
+    : "Mend the row, or leave out --on-bad-row error to skip such rows.";
+  return new DataError(`${describeOrigin(origin)}: ${problem.message}. ${remedy}`, { cause: problem });
+}
+
+/** The beginning of a value as it stands in a file, short enough for a message. */
+export function excerpt(value: unknown, limit = 60): string {
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
+  return text.length <= limit ? text : `${text.slice(0, limit)}...`;
+}

@@ -1,0 +1,205 @@
+/**
+ * Text to token ids and back, as Hugging Face's Rust tokenizers do it, over @huggingface/tokenizers.
+ *
+ * Special tokens come from the tokenizer's own settings. What stands before a text (BOS, for the models that have one) is what
+ * the post-processor in tokenizer.json puts there; where tokenizer.json has no post-processor, `add_bos_token` in
+ * tokenizer_config.json decides. What a post-processor would put after a text is never added: a prompt goes on.
+ */
+
+import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import type { Json, JsonObject, TokenizerFiles } from "../checkpoints/checkpoint.ts";
+import { CheckpointError } from "../errors.ts";
+import { ChatTemplate } from "./chat.ts";
+import { exactPreTokenizer } from "./pretokenizer.ts";
+
+/** What is used of @huggingface/tokenizers, whose own types don't resolve under Node's module rules. */
+interface HubEngine {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+}
+
+export class Tokenizer {
+  /** One more than the highest token id. */
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  /** The token that ends a text (or, for a chat model, a turn). */
+  readonly eosId: number | undefined;
+  /** Ids of the added tokens that are marked special: they stand for structure, never for a user's words. */
+  readonly specialIds: ReadonlySet<number>;
+  /** What stands before every text: the BOS token for models that have one, else nothing. */
+  readonly leadingIds: Int32Array;
+
+  private readonly hub: HubEngine;
+  private readonly specialPattern: RegExp | undefined;
+  private readonly templateSource: string | undefined;
+  private readonly tokens: { bos: string | undefined; eos: string | undefined };
+  private template: ChatTemplate | undefined;
+
+  /** Use tokenizerFromFiles. */
+  constructor(files: TokenizerFiles) {
+    const { tokens, addedTokens, tokenizer } = settle(files);
+    this.hub = openHubTokenizer(tokenizer, files.config);
+    const ids = [...vocabulary(tokenizer).values(), ...addedTokens.map((token) => token.id)];
+    this.vocabSize = 1 + ids.reduce((highest, id) => Math.max(highest, id), -1);
+    this.tokens = tokens;
+    this.bosId = tokens.bos === undefined ? undefined : this.hub.token_to_id(tokens.bos);
+    this.eosId = tokens.eos === undefined ? undefined : this.hub.token_to_id(tokens.eos);
+    const special = addedTokens.filter((token) => token.special);
+    this.specialIds = new Set(special.map((token) => token.id));
+    this.specialPattern = alternatives(special.map((token) => token.content));
+    this.leadingIds = this.findLeadingIds(tokenizer.post_processor ?? null, files.config);
+    this.templateSource = files.chatTemplate;
+  }
+
+  get hasChatTemplate(): boolean {
+    return this.templateSource !== undefined;
+  }
+
+  /** The model's chat template, parsed on first use. Throws CheckpointError where there is none or it can't be parsed. */
+  get chat(): ChatTemplate {
+    if (this.templateSource === undefined) {
+      throw new CheckpointError(
+        "This model has no chat template, so messages can't be turned into its text. Use a chat (instruct) model, or give prompts and completions as plain strings and leave out --chat.",
+      );
+    }
+    this.template ??= new ChatTemplate(this.templateSource, this.tokens);
+    return this.template;
+  }
+
+  /** Token ids of a text; `addSpecialTokens` (default true) puts the leading ids before it unless it has them already. */
+  encode(text: string, options: { addSpecialTokens?: boolean } = {}): Int32Array {
+    const ids = this.hub.encode(text, { add_special_tokens: false }).ids;
+    const leading = this.leadingIds;
+    if (options.addSpecialTokens === false || leading.length === 0 || leading.every((id, i) => ids[i] === id)) {
+      return Int32Array.from(ids);
+    }
+    return Int32Array.from([...leading, ...ids]);
+  }
+
+  /** The text of token ids, to the letter (no clean-up of spaces); `skipSpecialTokens` (default false) leaves special tokens out. */
+  decode(ids: Iterable<number>, options: { skipSpecialTokens?: boolean } = {}): string {
+    const list = Array.from(ids);
+    if (list.length === 0) return "";
+    return this.hub.decode(list, {
+      skip_special_tokens: options.skipSpecialTokens ?? false,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  /**
+   * The text that token ids add after a context. Decoders strip the space before a text's first word, so a completion decoded
+   * on its own may lose the space that parts it from its prompt.
+   */
+  decodeAfter(context: Iterable<number>, ids: Iterable<number>, options: { skipSpecialTokens?: boolean } = {}): string {
+    const before = this.decode(context, options);
+    const whole = this.decode([...context, ...ids], options);
+    return whole.startsWith(before) ? whole.slice(before.length) : this.decode(ids, options);
+  }
+
+  /** The special tokens that a text contains as words, each once, in order of appearance. */
+  specialTokensIn(text: string): string[] {
+    return this.specialPattern === undefined ? [] : [...new Set(text.match(this.specialPattern) ?? [])];
+  }
+
+  private findLeadingIds(postProcessor: Json, config: JsonObject): Int32Array {
+    if (postProcessor === null) {
+      const wanted = config.add_bos_token === true && this.bosId !== undefined;
+      return Int32Array.from(wanted ? [this.bosId as number] : []);
+    }
+    const probe = "a";
+    const bare = this.hub.encode(probe, { add_special_tokens: false }).ids;
+    const dressed = this.hub.encode(probe, { add_special_tokens: true }).ids;
+    const start = dressed.findIndex((_, i) => bare.every((id, j) => dressed[i + j] === id));
+    return Int32Array.from(dressed.slice(0, Math.max(0, start)));
+  }
+}
+
+/** The tokenizer that a checkpoint's files describe. Throws CheckpointError naming what is missing or not supported. */
+export function tokenizerFromFiles(files: TokenizerFiles): Tokenizer {
+  return new Tokenizer(files);
+}
+
+interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+}
+
+/** The files with every default filled in: named special tokens are added tokens, as transformers makes them. */
+function settle({ tokenizer, config }: TokenizerFiles) {
+  const known = vocabulary(tokenizer);
+  const added: JsonObject[] = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens.filter(isObject) : [];
+  const byContent = new Map(added.map((token) => [token.content, token.id]));
+  for (const name of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
+    const content = tokenName(config[name]);
+    if (content === undefined || byContent.has(content)) continue;
+    const id = known.get(content);
+    if (id === undefined) {
+      if (name === "unk_token" || name === "pad_token") continue;
+      throw new CheckpointError(
+        `tokenizer_config.json names ${JSON.stringify(content)} as ${name}, but tokenizer.json has no such token. Take both files from the same model.`,
+      );
+    }
+    added.push({ id, content, special: true, normalized: false, lstrip: false, rstrip: false, single_word: false });
+    byContent.set(content, id);
+  }
+  const addedTokens = added.map(
+    (token): AddedToken => ({
+      id: Number(token.id),
+      content: String(token.content),
+      special: token.special === true,
+    }),
+  );
+  return {
+    tokens: { bos: tokenName(config.bos_token), eos: tokenName(config.eos_token) },
+    addedTokens,
+    tokenizer: {
+      normalizer: null,
+      post_processor: null,
+      decoder: null,
+      ...tokenizer,
+      pre_tokenizer: exactPreTokenizer(tokenizer.pre_tokenizer ?? null),
+      added_tokens: added,
+    } as JsonObject,
+  };
+}
+
+/** A special token's text: tokenizer_config.json writes a string, an object with `content`, or null for none. */
+function tokenName(value: Json | undefined): string | undefined {
+  if (typeof value === "string") return value;
+  return isObject(value) && typeof value.content === "string" ? value.content : undefined;
+}
+
+/** The model's own vocabulary: an object from token to id (BPE, WordPiece), or a list of token and score (Unigram). */
+function vocabulary(tokenizer: JsonObject): Map<string, number> {
+  const model = tokenizer.model;
+  const vocab = isObject(model) ? model.vocab : undefined;
+  if (Array.isArray(vocab))
+    return new Map(vocab.map((entry, id) => [String(Array.isArray(entry) ? entry[0] : entry), id]));
+  if (isObject(vocab)) return new Map(Object.entries(vocab).map(([token, id]) => [token, Number(id)]));
+  throw new CheckpointError(
+    "tokenizer.json has no model.vocab: it is not a tokenizer of the Hugging Face tokenizers library.",
+  );
+}
+
+function openHubTokenizer(tokenizer: JsonObject, config: JsonObject): HubEngine {
+  try {
+    return new HubTokenizer(tokenizer, config);
+  } catch (error) {
+    throw new CheckpointError(
+      `The tokenizer is not supported: ${(error as Error).message} (in tokenizer.json). Supported are BPE, Unigram and WordPiece tokenizers.`,
+      { cause: error },
+    );
+  }
+}
+
+function alternatives(contents: readonly string[]): RegExp | undefined {
+  if (contents.length === 0) return undefined;
+  const longestFirst = contents.toSorted((a, b) => b.length - a.length);
+  return new RegExp(longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
