@@ -2,7 +2,17 @@
  * Bytes on disk: reading ranges of a file that may be larger than one buffer, and writing a file so that it is either
  * whole or absent (written under a temporary name, flushed, then renamed into place).
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
 
@@ -53,6 +63,15 @@ export class RandomAccessFile implements Disposable {
     if (!this.#open) return;
     this.#open = false;
     closeSync(this.#descriptor);
+  }
+}
+
+/** The bytes of a small file. Throws CheckpointError when it can't be read. */
+export function readWholeFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new CheckpointError(`${path}: can't be read (${systemReason(error)}).`);
   }
 }
 

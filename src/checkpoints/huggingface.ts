@@ -2,11 +2,12 @@
  * Hugging Face model folders: `config.json`, the tokenizer's files, and safetensors, single or sharded. Reading checks that
  * the index and the shards agree; writing makes a folder that is whole or absent.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint, Json, JsonObject, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
-import { flushFolder, writeFileWhole } from "./files.ts";
+import { readWholeFile, writeFileWhole } from "./files.ts";
+import { writeFolderWhole } from "./folders.ts";
 import { isJsonObject, readJsonFile } from "./json.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 import { type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
@@ -69,7 +70,7 @@ function readTokenizerFiles(folder: string): TokenizerFiles {
   }
   const config = existsSync(path("tokenizer_config.json")) ? readJsonFile(path("tokenizer_config.json")) : {};
   const chatTemplate = existsSync(path("chat_template.jinja"))
-    ? readFileSync(path("chat_template.jinja"), "utf8")
+    ? new TextDecoder().decode(readWholeFile(path("chat_template.jinja")))
     : templateInConfig(config.chat_template);
   return { tokenizer: readJsonFile(path("tokenizer.json")), config, chatTemplate };
 }
@@ -172,25 +173,4 @@ export function writeCheckpoint(
     for (const [name, text] of Object.entries(files)) writeText(name, text);
     writeSafetensors(temporary, tensors, options);
   });
-}
-
-/** Fills a temporary folder beside `folder`, then renames it into place. Refuses a folder that holds anything already. */
-export function writeFolderWhole(folder: string, fill: (temporary: string) => void): void {
-  const target = resolve(folder);
-  if (existsSync(target) && readdirSync(target).length > 0) {
-    throw new CheckpointError(`${folder}: is not empty; choose another folder or remove it first.`);
-  }
-  const temporary = join(dirname(target), `.${basename(target)}.tmp-${process.pid}`);
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
-  try {
-    fill(temporary);
-    flushFolder(temporary);
-    if (existsSync(target)) rmdirSync(target);
-    renameSync(temporary, target);
-    flushFolder(dirname(target));
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
 }

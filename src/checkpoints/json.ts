@@ -2,10 +2,9 @@
  * JSON from files that are not to be trusted: strict UTF-8, an object at the top, errors that name the file, and (where a
  * format forbids them) duplicate keys, which `JSON.parse` keeps silent about.
  */
-import { readFileSync } from "node:fs";
 import { CheckpointError } from "../errors.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
-import { systemReason } from "./files.ts";
+import { readWholeFile } from "./files.ts";
 
 /** Parses UTF-8 bytes as a JSON object; `where` opens the message of the CheckpointError that anything else gets. */
 export function parseJsonObject(bytes: Uint8Array, where: string, options: { uniqueKeys?: boolean } = {}): JsonObject {
@@ -30,13 +29,7 @@ export function parseJsonObject(bytes: Uint8Array, where: string, options: { uni
 
 /** Reads a JSON file whose top is an object. Throws CheckpointError when it can't be read or is anything else. */
 export function readJsonFile(path: string): JsonObject {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new CheckpointError(`${path}: can't be read (${systemReason(error)}).`);
-  }
-  return parseJsonObject(bytes, `${path}: the file`);
+  return parseJsonObject(readWholeFile(path), `${path}: the file`);
 }
 
 export function isJsonObject(value: Json | undefined): value is JsonObject {
