@@ -76,12 +76,14 @@ function tokenizePlain(
   completions: readonly Content[],
   injected: readonly string[],
 ): TokenizedText {
-  const ids = tokenizer.encode(prompt);
+  const bareIds = tokenizer.encode(prompt, { addSpecialTokens: false });
+  const ids = tokenizer.withLeadingIds(bareIds);
   const isEnd = (id: number) => id === tokenizer.eosId;
+  const continuation = inContextOf(tokenizer, prompt, bareIds);
   const parts = completions.map((completion) => {
     if (typeof completion !== "string")
       throw new ConversationError("a plain prompt has a list of messages as completion");
-    const { addition, merged } = inContext(tokenizer, ids, prompt, completion, true);
+    const { addition, merged } = continuation(completion);
     return { ids: endOnce(tokenizer, addition, isEnd), merged };
   });
   return {
@@ -103,10 +105,11 @@ function tokenizeConversation(
   const prompt = template.render(opening, { addGenerationPrompt: true });
   const ids = tokenizer.encode(prompt, { addSpecialTokens: false });
   const isEnd = (id: number) => tokenizer.specialIds.has(id);
+  const continuation = inContextOf(tokenizer, prompt, ids);
   const parts = answers.map((answer) => {
     const whole = template.render([...opening, ...answer], { addGenerationPrompt: false });
     if (!whole.startsWith(prompt)) throw new ConversationError(mismatch(prompt, whole));
-    const { addition, merged } = inContext(tokenizer, ids, prompt, whole.slice(prompt.length), false);
+    const { addition, merged } = continuation(whole.slice(prompt.length));
     return { ids: endOnce(tokenizer, addition, isEnd), merged };
   });
   return {
@@ -118,12 +121,20 @@ function tokenizeConversation(
   };
 }
 
-/** Ids that a completion adds after its prompt, see the rule above. */
-function inContext(tokenizer: Tokenizer, promptIds: Int32Array, prompt: string, completion: string, plain: boolean) {
-  const whole = tokenizer.encode(prompt + completion, { addSpecialTokens: plain });
-  const shared = commonPrefixLength(promptIds, whole);
-  if (shared === promptIds.length) return { addition: whole.subarray(shared), merged: false };
-  return { addition: tokenizer.encode(completion, { addSpecialTokens: false }), merged: true };
+/**
+ * Tokenizes completions in the context of one prompt, see the rule above. Only the prompt's end is tokenized again with each
+ * completion, from where the tokenizer starts afresh.
+ */
+function inContextOf(tokenizer: Tokenizer, prompt: string, promptIds: Int32Array) {
+  const bare = { addSpecialTokens: false };
+  const restart = tokenizer.restartIndex(prompt);
+  const context = prompt.slice(restart);
+  const contextIds = restart === 0 ? promptIds : tokenizer.encode(context, bare);
+  return (completion: string): { addition: Int32Array; merged: boolean } => {
+    const whole = tokenizer.encode(context + completion, bare);
+    const merged = commonPrefixLength(contextIds, whole) < contextIds.length;
+    return { addition: merged ? tokenizer.encode(completion, bare) : whole.subarray(contextIds.length), merged };
+  };
 }
 
 /** The completion up to its end token, which is there exactly once. */

@@ -17,6 +17,7 @@ interface HubEngine {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
+  readonly pre_tokenizer: ((text: string) => string[]) | null;
 }
 
 export class Tokenizer {
@@ -35,6 +36,7 @@ export class Tokenizer {
   private readonly templateSource: string | undefined;
   private readonly tokens: { bos: string | undefined; eos: string | undefined };
   private template: ChatTemplate | undefined;
+  private readonly splitsWords: boolean;
 
   /** Use tokenizerFromFiles. */
   constructor(files: TokenizerFiles) {
@@ -50,6 +52,10 @@ export class Tokenizer {
     this.specialPattern = alternatives(special.map((token) => token.content));
     this.leadingIds = this.findLeadingIds(tokenizer.post_processor ?? null, files.config);
     this.templateSource = files.chatTemplate;
+    this.splitsWords = this.findWhetherWordsSplit(
+      tokenizer,
+      addedTokens.map((token) => token.content),
+    );
   }
 
   get hasChatTemplate(): boolean {
@@ -69,12 +75,14 @@ export class Tokenizer {
 
   /** Token ids of a text; `addSpecialTokens` (default true) puts the leading ids before it unless it has them already. */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): Int32Array {
-    const ids = this.hub.encode(text, { add_special_tokens: false }).ids;
+    const ids = Int32Array.from(this.hub.encode(text, { add_special_tokens: false }).ids);
+    return options.addSpecialTokens === false ? ids : this.withLeadingIds(ids);
+  }
+
+  /** A text's ids with the leading ids before them, unless they are there already. */
+  withLeadingIds(ids: Int32Array): Int32Array {
     const leading = this.leadingIds;
-    if (options.addSpecialTokens === false || leading.length === 0 || leading.every((id, i) => ids[i] === id)) {
-      return Int32Array.from(ids);
-    }
-    return Int32Array.from([...leading, ...ids]);
+    return leading.every((id, i) => ids[i] === id) ? ids : Int32Array.from([...leading, ...ids]);
   }
 
   /** The text of token ids, to the letter (no clean-up of spaces); `skipSpecialTokens` (default false) leaves special tokens out. */
@@ -97,9 +105,28 @@ export class Tokenizer {
     return whole.startsWith(before) ? whole.slice(before.length) : this.decode(ids, options);
   }
 
+  /**
+   * The last index of a text from which it is tokenized the same whatever stands before: ids(text) are ids(text before it) and then
+   * ids(text from it on), and stay so whatever is appended. 0 where no such index is known.
+   */
+  restartIndex(text: string): number {
+    if (!this.splitsWords) return 0;
+    const wordStart = /^.*\p{L}(?= \p{L})/su.exec(text);
+    return wordStart === null ? 0 : wordStart[0].length;
+  }
+
   /** The special tokens that a text contains as words, each once, in order of appearance. */
   specialTokensIn(text: string): string[] {
     return this.specialPattern === undefined ? [] : [...new Set(text.match(this.specialPattern) ?? [])];
+  }
+
+  /** Whether a space between two letters always begins a new piece before any merge, as in every byte-level BPE. */
+  private findWhetherWordsSplit(tokenizer: JsonObject, addedContents: readonly string[]): boolean {
+    const normalizer = tokenizer.normalizer;
+    const localNormalizer = normalizer === null || (isObject(normalizer) && normalizer.type === "NFC");
+    const pieces = this.hub.pre_tokenizer?.("ab cd Ef") ?? [];
+    const keepsWords = pieces.length === 3 && pieces.every((piece, i) => piece.length === [2, 3, 3][i]);
+    return localNormalizer && keepsWords && !addedContents.some((content) => /\p{L} \p{L}/u.test(content));
   }
 
   private findLeadingIds(postProcessor: Json, config: JsonObject): Int32Array {
