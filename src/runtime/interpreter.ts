@@ -7,6 +7,7 @@
 import { ShapeError } from "../errors.ts";
 import {
   evaluateDim,
+  learnSize,
   type Node,
   optimize,
   type Program,
@@ -301,7 +302,7 @@ function bindSizes(name: string, shape: Shape, value: Value | undefined, sizes: 
   if (!fits) throw new ShapeError(`input "${name}" must have the shape [${shape}], not [${value.dims}]`);
   shape.forEach((dim, i) => {
     const size = value.dims[i]!;
-    if (typeof dim === "string" && !sizes.has(dim)) sizes.set(dim, size);
+    learnSize(dim, size, sizes);
     if (evaluateDim(dim, sizes) !== size) {
       throw new ShapeError(`input "${name}" must have the shape [${shape}], not [${value.dims}]`);
     }

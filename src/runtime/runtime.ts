@@ -14,6 +14,8 @@ export interface Value {
 export interface CompileOptions {
   /** Threads for one operation; the runtime's own choice where it is not given. */
   readonly threads?: number;
+  /** Writes a trace of every operation to a file whose name starts so, when the program is disposed of. */
+  readonly profile?: string;
 }
 
 export interface Runtime {

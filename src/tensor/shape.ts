@@ -64,6 +64,22 @@ function sumOfNames(name: string, sizes: ReadonlyMap<string, number>): number | 
   return terms.reduce((total, term) => total + evaluateDim(/^\d+$/.test(term) ? Number(term) : term, sizes), 0);
 }
 
+/** The dimension divided by a whole number. Throws ShapeError where it does not divide. */
+export function quotient(dim: Dim, divisor: number): Dim {
+  const { coefficient, names } = factors(dim);
+  if (coefficient % divisor !== 0) throw new ShapeError(`dimension ${dim} can't be divided by ${divisor}`);
+  return product([coefficient / divisor, ...names]);
+}
+
+/** Learns the size of the one unknown name of a dimension from its value: "2*E" is 6, so E is 3. */
+export function learnSize(dim: Dim, value: number, sizes: Map<string, number>): void {
+  const { coefficient, names } = factors(dim);
+  const unknown = names.filter((name) => !sizes.has(name));
+  if (unknown.length !== 1) return;
+  const known = names.reduce((total, name) => total * (sizes.get(name) ?? 1), coefficient);
+  sizes.set(unknown[0]!, value / known);
+}
+
 /** NumPy's broadcasting of two shapes, or undefined where they do not fit. */
 export function broadcast(a: Shape, b: Shape): Shape | undefined {
   const rank = Math.max(a.length, b.length);

@@ -1,0 +1,54 @@
+/**
+ * The program of one training step on a packed micro-batch: forward pass, objective, and the gradient of
+ *
+ *   scale * sum over examples of loss
+ *
+ * with respect to every trainable input. With scale = 1 / (examples in the optimizer step) the gradients of the step's
+ * micro-batches add up to exactly the large batch's.
+ */
+
+import type { LanguageModel } from "../models/model.ts";
+import type { Parameters } from "../models/parameters.ts";
+import { packedInputs, scoreCompletions } from "../models/scoring.ts";
+import type { Objective } from "../objectives/index.ts";
+import { gradients, input, mul, type Program, product, reduceSum, type Tensor } from "../tensor/index.ts";
+
+/** Names of outputs: "losses" [E], "logps" [C], "tokenLogps" [R], "metric:NAME" [E], and "gradient:NAME" shaped like its input. */
+export const metricOutput = (name: string): string => `metric:${name}`;
+export const gradientOutput = (name: string): string => `gradient:${name}`;
+
+/** Builds the step. `trainable` lists the inputs to differentiate, once the forward pass has made them. */
+export function stepProgram(
+  model: LanguageModel,
+  parameters: Parameters,
+  objective: Objective,
+  trainable: () => readonly { readonly name: string; readonly tensor: Tensor }[],
+): Program {
+  const completions = product([objective.completions, "E"]);
+  const scored = scoreCompletions(model, parameters, packedInputs(model, completions));
+  const { losses, metrics } = objective.build({
+    policy: scored.completions,
+    reference: input("reference", [completions]),
+    lengths: input("lengths", [completions]),
+  });
+  const inputs = trainable();
+  const slopes = gradients(
+    mul(input("scale", []), reduceSum(losses)),
+    inputs.map((x) => x.tensor),
+  );
+  return {
+    outputs: {
+      losses,
+      logps: scored.completions,
+      tokenLogps: scored.tokens,
+      ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [metricOutput(name), value])),
+      ...Object.fromEntries(inputs.map((x, i) => [gradientOutput(x.name), slopes[i]!])),
+    },
+  };
+}
+
+/** The forward pass alone: "logps" [C] and "tokenLogps" [R]. */
+export function scoreProgram(model: LanguageModel, parameters: Parameters): Program {
+  const scored = scoreCompletions(model, parameters, packedInputs(model));
+  return { outputs: { logps: scored.completions, tokenLogps: scored.tokens } };
+}
