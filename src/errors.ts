@@ -5,7 +5,10 @@
 
 /** Base of every error that a user can cause and mend. */
 export abstract class PreftuneError extends Error {
-  override readonly name: string = new.target.name;
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
 }
 
 /** A flag, option or configuration value is missing, unknown or out of range. */
