@@ -16,6 +16,9 @@ import {
 import { dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
 
+/** How to mend a file whose contents contradict themselves or end early. */
+export const GET_IT_AGAIN = "The file is damaged or incomplete: copy or download it again.";
+
 /** Linux transfers at most 2 GiB less a page in one call; larger ranges go in pieces. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
 
@@ -52,7 +55,7 @@ export class RandomAccessFile implements Disposable {
       if (got === 0) {
         throw new CheckpointError(
           `${this.path}: ends at byte ${position + done}, but bytes up to ${position + target.byteLength} belong to it. ` +
-            "The file is incomplete: copy or download it again.",
+            GET_IT_AGAIN,
         );
       }
       done += got;

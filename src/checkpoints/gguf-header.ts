@@ -6,7 +6,7 @@
 import { CheckpointError } from "../errors.ts";
 import type { StorageType } from "./checkpoint.ts";
 import { BLOCK_LAYOUTS } from "./dequantize.ts";
-import type { RandomAccessFile } from "./files.ts";
+import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
 import { ForwardReader } from "./gguf-reader.ts";
 
 export type MetadataValue = string | number | bigint | boolean | MetadataValue[];
@@ -51,7 +51,9 @@ export function readGgufHeader(file: RandomAccessFile): GgufHeader {
   for (let i = 0; i < metadataCount; i++) {
     const key = reader.string("a metadata key");
     if (metadata.has(key))
-      throw new CheckpointError(`${file.path}: the metadata key ${JSON.stringify(key)} is there twice.`);
+      throw new CheckpointError(
+        `${file.path}: the metadata key ${JSON.stringify(key)} is there twice. ${GET_IT_AGAIN}`,
+      );
     metadata.set(key, readValue(reader, reader.uint32(), key, 0));
   }
   const raw: RawTensor[] = [];
@@ -107,7 +109,7 @@ function readValue(reader: ForwardReader, type: number, key: string, depth: numb
   const fixed = FIXED_SIZE_TYPES.get(type);
   if (fixed === undefined) {
     throw new CheckpointError(
-      `${reader.file.path}: the metadata key ${JSON.stringify(key)} has the unknown value type ${type}.`,
+      `${reader.file.path}: the metadata key ${JSON.stringify(key)} has the unknown value type ${type}. ${GET_IT_AGAIN}`,
     );
   }
   const [bytes, read] = fixed;
@@ -116,11 +118,14 @@ function readValue(reader: ForwardReader, type: number, key: string, depth: numb
 
 function readArray(reader: ForwardReader, key: string, depth: number): MetadataValue[] {
   const where = `${reader.file.path}: the metadata array ${JSON.stringify(key)}`;
-  if (depth >= MAX_ARRAY_DEPTH) throw new CheckpointError(`${where} nests deeper than ${MAX_ARRAY_DEPTH} levels.`);
+  if (depth >= MAX_ARRAY_DEPTH)
+    throw new CheckpointError(`${where} nests deeper than ${MAX_ARRAY_DEPTH} levels. ${GET_IT_AGAIN}`);
   const type = reader.uint32();
   const length = reader.count(`elements of ${JSON.stringify(key)}`, 1);
   if (length > MAX_ARRAY_LENGTH)
-    throw new CheckpointError(`${where} claims ${length} elements; at most ${MAX_ARRAY_LENGTH} are read.`);
+    throw new CheckpointError(
+      `${where} claims ${length} elements; at most ${MAX_ARRAY_LENGTH} are read. ${GET_IT_AGAIN}`,
+    );
   const values: MetadataValue[] = [];
   for (let i = 0; i < length; i++) values.push(readValue(reader, type, key, depth + 1));
   return values;
@@ -142,7 +147,9 @@ function readTensorInfo(reader: ForwardReader): RawTensor {
   const where = `${reader.file.path}: tensor ${JSON.stringify(name)}`;
   const dimensions = reader.uint32();
   if (dimensions > MAX_DIMENSIONS) {
-    throw new CheckpointError(`${where} claims ${dimensions} dimensions; GGUF allows ${MAX_DIMENSIONS}.`);
+    throw new CheckpointError(
+      `${where} claims ${dimensions} dimensions; GGUF allows ${MAX_DIMENSIONS}. ${GET_IT_AGAIN}`,
+    );
   }
   const shape = Array.from({ length: dimensions }, () => reader.uint64(`a dimension of ${name}`)).reverse();
   const type = reader.uint32();
@@ -173,19 +180,17 @@ function placeTensors(
     const values = shape.reduce((product, dimension) => product * dimension, 1);
     if ((shape.at(-1) ?? 1) % blockValues !== 0) {
       throw new CheckpointError(
-        `${where} has rows of ${shape.at(-1)} values, not a multiple of ${storage}'s blocks of ${blockValues}.`,
+        `${where} has rows of ${shape.at(-1)} values, not a multiple of ${storage}'s blocks of ${blockValues}. ${GET_IT_AGAIN}`,
       );
     }
     if (offset % alignment !== 0)
-      throw new CheckpointError(`${where} begins at ${offset}, not a multiple of ${alignment}.`);
+      throw new CheckpointError(`${where} begins at ${offset}, not a multiple of ${alignment}. ${GET_IT_AGAIN}`);
     const begin = dataStart + offset;
     const end = begin + (values / blockValues) * blockBytes;
     if (end > file.size) {
-      throw new CheckpointError(
-        `${where} ends at byte ${end}, past the file's end at ${file.size}. The file is incomplete: copy or download it again.`,
-      );
+      throw new CheckpointError(`${where} ends at byte ${end}, past the file's end at ${file.size}. ${GET_IT_AGAIN}`);
     }
-    if (tensors.has(name)) throw new CheckpointError(`${where} is there twice.`);
+    if (tensors.has(name)) throw new CheckpointError(`${where} is there twice. ${GET_IT_AGAIN}`);
     tensors.set(name, { name, shape, storage, begin, end });
   }
   refuseOverlaps(file, tensors);
@@ -198,7 +203,7 @@ function refuseOverlaps(file: RandomAccessFile, tensors: ReadonlyMap<string, Ggu
     const next = inOrder[i + 1];
     if (next !== undefined && next.begin < tensor.end) {
       throw new CheckpointError(
-        `${file.path}: tensors ${JSON.stringify(tensor.name)} and ${JSON.stringify(next.name)} overlap.`,
+        `${file.path}: tensors ${JSON.stringify(tensor.name)} and ${JSON.stringify(next.name)} overlap. ${GET_IT_AGAIN}`,
       );
     }
   }

@@ -1,6 +1,6 @@
 /** Reading the parts of a GGUF header one after another, with every length checked against what is left of the file. */
 import { CheckpointError } from "../errors.ts";
-import type { RandomAccessFile } from "./files.ts";
+import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
 
 /** Far above any real text in a header (tokens, chat templates), far below what would exhaust memory. */
 const MAX_STRING_BYTES = 2 ** 26;
@@ -35,7 +35,7 @@ export class ForwardReader {
   uint64(what: string): number {
     const value = this.bytes(8, what).readBigUInt64LE();
     if (value > Number.MAX_SAFE_INTEGER)
-      throw new CheckpointError(`${this.file.path}: ${what} is ${value}, which can't be right.`);
+      throw new CheckpointError(`${this.file.path}: ${what} is ${value}, which can't be right. ${GET_IT_AGAIN}`);
     return Number(value);
   }
 
@@ -43,7 +43,9 @@ export class ForwardReader {
   count(what: string, bytesEach: number): number {
     const count = this.uint64(`the number of ${what}`);
     if (count * bytesEach > this.file.size - this.position) {
-      throw new CheckpointError(`${this.file.path}: claims ${count} ${what}, more than the rest of the file can hold.`);
+      throw new CheckpointError(
+        `${this.file.path}: claims ${count} ${what}, more than the rest of the file can hold. ${GET_IT_AGAIN}`,
+      );
     }
     return count;
   }
@@ -52,7 +54,7 @@ export class ForwardReader {
     const length = this.uint64(`the length of ${what}`);
     if (length > MAX_STRING_BYTES) {
       throw new CheckpointError(
-        `${this.file.path}: ${what} claims ${length} bytes; at most ${MAX_STRING_BYTES} are read.`,
+        `${this.file.path}: ${what} claims ${length} bytes; at most ${MAX_STRING_BYTES} are read. ${GET_IT_AGAIN}`,
       );
     }
     return this.bytes(length, what).toString("utf8");
@@ -62,9 +64,7 @@ export class ForwardReader {
     const start = this.position;
     const left = this.file.size - start;
     if (length > left) {
-      throw new CheckpointError(
-        `${this.file.path}: ends in the middle of its header (${what}). The file is incomplete: copy or download it again.`,
-      );
+      throw new CheckpointError(`${this.file.path}: ends in the middle of its header (${what}). ${GET_IT_AGAIN}`);
     }
     this.#window = Buffer.allocUnsafeSlow(Math.min(left, Math.max(length, 2 ** 20)));
     this.file.readInto(this.#window, start);

@@ -6,7 +6,7 @@
  */
 import { CheckpointError } from "../errors.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
-import type { RandomAccessFile } from "./files.ts";
+import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
 import { describeJson, isJsonObject, parseJsonObject } from "./json.ts";
 
 /** The format's own limit, so that a reader never parses an arbitrarily large header. */
@@ -91,7 +91,7 @@ function parseEntry(path: string, name: string, value: Json, dataStart: number):
   const { dtype, shape } = value;
   const bits = typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
   if (typeof dtype !== "string" || bits === undefined) {
-    throw new CheckpointError(`${where} has the dtype ${describeJson(dtype)}, which safetensors does not know.`);
+    throw new CheckpointError(`${where} has an unknown dtype (${describeJson(dtype)}). ${GET_IT_AGAIN}`);
   }
   const dimensions = naturalNumbers(shape);
   if (dimensions === undefined) {
@@ -103,7 +103,7 @@ function parseEntry(path: string, name: string, value: Json, dataStart: number):
   const size = (dimensions.reduce((product, dimension) => product * dimension, 1) * bits) / 8;
   if (size !== end - begin) {
     throw new CheckpointError(
-      `${where} is ${dtype} of shape [${dimensions.join(", ")}], ${size} bytes, but its data_offsets span ${end - begin}.`,
+      `${where} is ${dtype} of shape [${dimensions.join(", ")}], ${size} bytes, but its data_offsets span ${end - begin}. ${GET_IT_AGAIN}`,
     );
   }
   return { dtype, shape: dimensions, begin: dataStart + begin, end: dataStart + end };
@@ -136,24 +136,26 @@ function checkCoverage(
   for (const [name, { begin, end }] of inOrder) {
     if (begin < covered) {
       throw new CheckpointError(
-        `${file.path}: tensors ${JSON.stringify(previous)} and ${JSON.stringify(name)} overlap.`,
+        `${file.path}: tensors ${JSON.stringify(previous)} and ${JSON.stringify(name)} overlap. ${GET_IT_AGAIN}`,
       );
     }
     if (begin > covered) {
       throw new CheckpointError(
-        `${file.path}: ${begin - covered} bytes before tensor ${JSON.stringify(name)} belong to no tensor.`,
+        `${file.path}: ${begin - covered} bytes before tensor ${JSON.stringify(name)} belong to no tensor. ${GET_IT_AGAIN}`,
       );
     }
     if (end > file.size) {
       throw new CheckpointError(
         `${file.path}: tensor ${JSON.stringify(name)} ends at byte ${end}, past the file's end at ${file.size}. ` +
-          "The file is incomplete: copy or download it again.",
+          GET_IT_AGAIN,
       );
     }
     covered = end;
     previous = name;
   }
   if (covered < file.size) {
-    throw new CheckpointError(`${file.path}: the last ${file.size - covered} bytes belong to no tensor.`);
+    throw new CheckpointError(
+      `${file.path}: the last ${file.size - covered} bytes belong to no tensor. ${GET_IT_AGAIN}`,
+    );
   }
 }

@@ -1,0 +1,114 @@
+/** What the checkpoint tests share: folders that vanish after a test, and hand-made files, valid or hostile. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+
+export const SMOLLM2 = fileURLToPath(
+  new URL("../../../shared/models/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url),
+);
+export const STORIES = fileURLToPath(new URL("../../../shared/models/stories260K", import.meta.url));
+export const TINY_GGUF = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
+
+export function golden<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(`../golden/checkpoints/${name}`, import.meta.url), "utf8")) as T;
+}
+
+/** A new folder that is removed when the running test ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "preftune-checkpoints-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A file of these bytes in a new folder. */
+export function temporaryFile(name: string, bytes: Uint8Array): string {
+  const path = join(temporaryFolder(), name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+/** The message of what `action` throws, without the temporary folder's name; fails when it throws nothing. */
+export function messageOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return withoutFolder(`${error.name}: ${error.message}`);
+  }
+  throw new Error("nothing was thrown");
+}
+
+export function withoutFolder(message: string): string {
+  return message.replaceAll(/\S*preftune-checkpoints-\w+/g, "");
+}
+
+/** The bytes of a safetensors file with this header, an object or raw text, followed by `data`. */
+export function safetensorsBytes(
+  header: object | string,
+  data = new Uint8Array(0),
+  claimedLength?: bigint,
+): Uint8Array {
+  const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
+  const bytes = new Uint8Array(8 + json.length + data.length);
+  new DataView(bytes.buffer).setBigUint64(0, claimedLength ?? BigInt(json.length), true);
+  bytes.set(json, 8);
+  bytes.set(data, 8 + json.length);
+  return bytes;
+}
+
+/** One GGUF metadata entry: key, GGUF's number of the value's type, and the value as bytes. */
+export type GgufEntry = readonly [key: string, type: number, value: Uint8Array];
+
+export interface GgufTensorEntry {
+  readonly name: string;
+  /** Fastest first, as in the file. */
+  readonly dimensions: readonly (number | bigint)[];
+  readonly type: number;
+  readonly offset: number | bigint;
+}
+
+export interface GgufParts {
+  readonly magic?: string;
+  readonly version?: number;
+  readonly tensorCount?: bigint;
+  readonly metadataCount?: bigint;
+  readonly metadata?: readonly GgufEntry[];
+  readonly tensors?: readonly GgufTensorEntry[];
+  readonly data?: Uint8Array;
+}
+
+export function ggufBytes(parts: GgufParts): Uint8Array {
+  const { metadata = [], tensors = [], data = new Uint8Array(0) } = parts;
+  const pieces = [
+    new TextEncoder().encode(parts.magic ?? "GGUF"),
+    u32(parts.version ?? 3),
+    u64(parts.tensorCount ?? tensors.length),
+    u64(parts.metadataCount ?? metadata.length),
+    ...metadata.flatMap(([key, type, value]) => [text(key), u32(type), value]),
+    ...tensors.flatMap(({ name, dimensions, type, offset }) => [
+      text(name),
+      u32(dimensions.length),
+      ...dimensions.map(u64),
+      u32(type),
+      u64(offset),
+    ]),
+  ];
+  const header = Buffer.concat(pieces);
+  return Buffer.concat([header, new Uint8Array((32 - (header.length % 32)) % 32), data]);
+}
+
+export function u32(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+export function u64(value: number | bigint): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
+}
+
+/** A GGUF text: length and UTF-8 bytes. */
+export function text(value: string): Uint8Array {
+  const bytes = new TextEncoder().encode(value);
+  return Buffer.concat([u64(bytes.length), bytes]);
+}
