@@ -1,0 +1,100 @@
+/**
+ * Every setting of a training run: one schema for types, defaults, flags, the YAML file and the reference documentation.
+ * `describe` is the text that `--help` shows; a key `batchSize` is `--batch-size` on the command line and `batch-size` or
+ * `batchSize` in a file.
+ */
+
+import { z } from "zod";
+import { type LossName, objectives } from "../objectives/index.ts";
+
+const count = z.number().int().positive();
+const lossNames = Object.keys(objectives) as [LossName, ...LossName[]];
+
+/** A list that may also be given as one text with commas. */
+const list = z.union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())]);
+
+export const dpoSchema = z.strictObject({
+  model: z.string().min(1).describe("the model: a Hugging Face folder or a .gguf file"),
+  data: list
+    .pipe(z.array(z.string().min(1)).min(1))
+    .describe("preference pairs: JSONL or JSON, also gzipped; several with commas"),
+  evalData: list
+    .pipe(z.array(z.string().min(1)).min(1))
+    .optional()
+    .describe("held-out pairs to evaluate on"),
+  output: z.string().min(1).describe("the run directory, made by this run"),
+
+  loss: z.enum(lossNames).default("sigmoid").describe("the objective"),
+  beta: z.number().positive().default(0.1).describe("strength of the pull to the reference; larger stays closer"),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .default(0)
+    .describe("share of preferences taken to be flipped (conservative DPO)"),
+  referenceFree: z.boolean().default(false).describe("leave the reference out of the objective"),
+  ipoSum: z.boolean().default(false).describe("IPO on summed instead of length-averaged log-probabilities"),
+
+  tuning: z.enum(["lora", "full"]).default("lora").describe("train a LoRA adapter or all weights"),
+  loraRank: count.default(16).describe("rank of the adapter"),
+  loraAlpha: z.number().positive().default(32).describe("the adapter is scaled by alpha / rank"),
+  loraTargets: list.default(["all-linear"]).describe("layers with an adapter: all-linear, or names with commas"),
+  rsLora: z.boolean().default(false).describe("scale the adapter by alpha / sqrt(rank) instead"),
+  adapter: z.string().min(1).optional().describe("continue this PEFT adapter, which is then also the reference"),
+
+  batchSize: count.default(8).describe("pairs in an optimizer step"),
+  epochs: count.default(1).describe("passes over the data"),
+  maxSteps: count.optional().describe("stop after this many optimizer steps, whatever the epochs"),
+  limit: count.optional().describe("use only the first N usable rows"),
+  shuffle: z.boolean().default(true).describe("take rows in a seeded random order instead of file order"),
+
+  learningRate: z
+    .number()
+    .positive()
+    .optional()
+    .describe("peak learning rate; 5e-5 for LoRA and 1e-6 for full tuning if not given"),
+  optimizer: z.enum(["adamw", "rmsprop"]).default("adamw").describe("as PyTorch's"),
+  weightDecay: z.number().min(0).default(0).describe("decay of weights"),
+  schedule: z.enum(["linear", "cosine", "constant"]).default("linear").describe("learning rate after warm-up"),
+  warmupSteps: z.number().int().min(0).default(0).describe("steps of linear warm-up"),
+  maxGradNorm: z.number().positive().default(1).describe("clip the gradient to this global norm"),
+
+  maxLength: count.default(1024).describe("longest prompt with completion, in tokens"),
+  maxPromptLength: count.default(512).describe("what a prompt may be cut to in a longer pair"),
+  truncation: z
+    .enum(["shorten", "drop", "error"])
+    .default("shorten")
+    .describe("what happens to pairs over the maximum length"),
+  onBadRow: z
+    .enum(["error", "drop"])
+    .optional()
+    .describe("stop at rows that can't be used, or drop rows that can't be read"),
+  chat: z
+    .boolean()
+    .default(false)
+    .describe("wrap plain prompts as a user's message, plain completions as the assistant's"),
+
+  evalEvery: count.optional().describe("evaluate every N steps; a tenth of the run if not given"),
+  saveEvery: count.default(100).describe("write a checkpoint every N steps"),
+  keepCheckpoints: count.default(2).describe("how many of the newest checkpoints to keep"),
+  samplePrompts: z
+    .number()
+    .int()
+    .min(0)
+    .default(2)
+    .describe("prompts to answer with reference and policy at each evaluation"),
+  sampleTokens: count.default(64).describe("longest sampled answer, in tokens"),
+
+  seed: z.number().int().min(0).default(0).describe("seed of everything random"),
+  threads: count.optional().describe("threads of the engine; all cores if not given"),
+  microBatchTokens: count.default(256).describe("pairs are packed into one engine run up to this many tokens"),
+});
+
+/** Settings as a user may give them. */
+export type DpoOptions = z.input<typeof dpoSchema>;
+
+/** Settings with every default filled in. */
+export type DpoConfig = Omit<z.output<typeof dpoSchema>, "learningRate"> & { learningRate: number };
+
+/** Settings that do not change what is computed: a resumed run may have others. */
+export const incidental: ReadonlySet<keyof DpoConfig> = new Set(["threads", "saveEvery", "keepCheckpoints", "output"]);

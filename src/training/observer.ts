@@ -1,0 +1,58 @@
+/** What a run tells whoever watches it. Everything here is also in the run directory; nothing is known only to a watcher. */
+
+import type { Ledger } from "../data/ledger.ts";
+import type { DpoConfig } from "./config.ts";
+
+/** One line of metrics.jsonl: numbers by their field's standard names. */
+export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
+
+export interface RunSummary {
+  readonly config: DpoConfig;
+  readonly family: string;
+  /** Values in the model, and of those in what is trained. */
+  readonly parameters: number;
+  readonly trainable: number;
+  readonly pairs: number;
+  readonly evalPairs: number;
+  /** Prompt and completion tokens of an epoch, each prompt counted once. */
+  readonly tokens: number;
+  readonly steps: number;
+  /** The step that the run goes on from; 0 for a new run. */
+  readonly firstStep: number;
+  /** Resident memory that the run is expected to reach, in bytes. */
+  readonly memoryEstimate: number;
+  readonly ledger: Ledger;
+  readonly evalLedger?: Ledger;
+}
+
+/** One prompt with what the reference and the policy answer to it, decoded greedily. */
+export interface Sample {
+  readonly step: number;
+  readonly prompt: string;
+  readonly reference: string;
+  readonly policy: string;
+}
+
+export interface RunResult {
+  readonly output: string;
+  /** Folder of the adapter or the model, the run's result. Absent when the run was stopped before its end. */
+  readonly result?: string;
+  readonly step: number;
+  readonly steps: number;
+  /** The first and the last evaluation; without evaluation data the first and the last training steps. */
+  readonly before?: Metrics;
+  readonly after?: Metrics;
+  readonly samples: readonly Sample[];
+}
+
+/** All optional: a program that only wants the result passes none. */
+export interface RunObserver {
+  onStage?(
+    stage: "opening" | "reading" | "compiling" | "checking" | "evaluating" | "training" | "sampling" | "saving",
+  ): void;
+  onStart?(summary: RunSummary): void;
+  onStep?(metrics: Metrics): void;
+  onEvaluation?(metrics: Metrics): void;
+  onSamples?(samples: readonly Sample[]): void;
+  onCheckpoint?(folder: string, step: number): void;
+}

@@ -1,0 +1,182 @@
+/**
+ * The policy that is trained and the reference that it is compared with, over one set of weights.
+ *
+ * - LoRA: the policy is the frozen weights with an adapter; the reference is the same weights without it, or with the
+ *   adapter as it was at the start where training continues one. Nothing of the model is held twice.
+ * - Full: the policy's weights are one flat trainable array; the reference is the checkpoint's own arrays, kept once.
+ */
+
+import type { LoraAdapter } from "../checkpoints/peft.ts";
+import { ConfigError } from "../errors.ts";
+import {
+  checkpointParameters,
+  type LanguageModel,
+  type LoraParameters,
+  type LoraShape,
+  type Weights,
+  withLora,
+} from "../models/index.ts";
+import type { Parameters } from "../models/parameters.ts";
+import type { Objective } from "../objectives/index.ts";
+import { Random } from "../random.ts";
+import type { Program } from "../tensor/index.ts";
+import { FlatArray, type ViewSpec } from "./flat.ts";
+import { scoreProgram, stepProgram } from "./step.ts";
+
+export interface Policy {
+  readonly model: LanguageModel;
+  readonly trainable: FlatArray;
+  /** How the policy's programs get their parameters: with the adapter, where there is one. */
+  readonly parameters: Parameters;
+  /** How the reference's programs get theirs. The same object as `parameters` where only the bound weights differ. */
+  readonly referenceParameters: Parameters;
+  /** What to bind for the policy and for the reference. */
+  readonly weights: Weights;
+  readonly referenceWeights: Weights;
+  step(objective: Objective): Program;
+  /** The adapter as PEFT stores it; absent under full tuning. */
+  adapter?(): LoraAdapter;
+}
+
+export interface LoraOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly rankStabilized: boolean;
+  /** `all-linear`, or the last names of modules: "q_proj". */
+  readonly targets: "all-linear" | readonly string[];
+  readonly seed: number;
+}
+
+/** A policy with a new adapter: A Kaiming-uniform as PEFT's, B zero, so that the policy starts as the reference. */
+export function loraPolicy(model: LanguageModel, weights: Weights, options: LoraOptions): Policy {
+  const shape = { ...options, modules: targetModules(model, options.targets) };
+  const policy = adaptedPolicy(model, weights, shape, undefined);
+  // PEFT: kaiming_uniform_(a = sqrt(5)), which is uniform within 1 / sqrt(in) on either side.
+  let stream = 0;
+  for (const [name, { dims, data }] of policy.trainable.views) {
+    if (!name.endsWith(".lora_A")) continue;
+    const random = Random.fork(options.seed, stream++);
+    const bound = 1 / Math.sqrt(dims[1]!);
+    for (let i = 0; i < data.length; i++) data[i] = (2 * random.next() - 1) * bound;
+  }
+  return policy;
+}
+
+/** A policy that continues an adapter; its reference is the model with that adapter as it is now. */
+export function continuedPolicy(model: LanguageModel, weights: Weights, adapter: LoraAdapter): Policy {
+  for (const [module, { inFeatures, outFeatures }] of adapter.modules) {
+    const shape = model.weights.get(`${module}.weight`);
+    if (!shape || !model.linearModules.includes(module)) {
+      throw new ConfigError(
+        `The adapter has a module "${module}", which is not a linear layer of the model. Is it another model's?`,
+      );
+    }
+    if (shape[0] !== outFeatures || shape[1] !== inFeatures) {
+      throw new ConfigError(
+        `The adapter's module "${module}" is for a layer of [${outFeatures}, ${inFeatures}]; the model's is [${shape.join(", ")}].`,
+      );
+    }
+  }
+  const modules = model.linearModules.filter((module) => adapter.modules.has(module));
+  return adaptedPolicy(model, weights, { ...adapter, rankStabilized: adapter.rsLora, modules }, adapter);
+}
+
+function adaptedPolicy(
+  model: LanguageModel,
+  weights: Weights,
+  shape: LoraShape,
+  start: LoraAdapter | undefined,
+): Policy {
+  const base = checkpointParameters(model.weights);
+  const parameters = withLora(base, model.weights, shape);
+  scoreProgram(model, parameters); // Building any program makes the adapter's inputs known.
+  const trainable = new FlatArray(parameters.inputs);
+  if (start) fillAdapter(parameters, trainable, start);
+  const snapshot = start && new FlatArray(parameters.inputs);
+  snapshot?.data.set(trainable.data);
+  return {
+    model,
+    trainable,
+    parameters,
+    referenceParameters: start ? parameters : base,
+    weights: { ...weights, ...Object.fromEntries(trainable.views) },
+    referenceWeights: snapshot ? { ...weights, ...Object.fromEntries(snapshot.views) } : weights,
+    step: (objective) => stepProgram(model, parameters, objective, () => parameters.inputs),
+    adapter: () => readTrainable(parameters, trainable, shape, model),
+  };
+}
+
+/** The full names of the modules that the targets mean. Throws ConfigError for a target that the model does not have. */
+function targetModules(model: LanguageModel, targets: "all-linear" | readonly string[]): readonly string[] {
+  if (targets === "all-linear") return model.linearModules;
+  const lastName = (module: string) => module.slice(module.lastIndexOf(".") + 1);
+  const known = new Set(model.linearModules.map(lastName));
+  const unknown = targets.find((target) => !known.has(target));
+  if (unknown !== undefined) {
+    throw new ConfigError(
+      `--lora-targets: the model has no linear layer "${unknown}" (it has ${[...known].join(", ")})`,
+    );
+  }
+  return model.linearModules.filter((module) => targets.includes(lastName(module)));
+}
+
+function fillAdapter(parameters: LoraParameters, flat: FlatArray, adapter: LoraAdapter): void {
+  for (const { name, modules, matrix } of parameters.inputs) {
+    const { data } = flat.views.get(name)!;
+    let offset = 0;
+    for (const module of modules) {
+      const { a, b } = adapter.modules.get(module)!;
+      const source = matrix === "A" ? a : b;
+      data.set(source, offset);
+      offset += source.length;
+    }
+  }
+}
+
+function readTrainable(
+  parameters: LoraParameters,
+  flat: FlatArray,
+  shape: LoraShape,
+  model: LanguageModel,
+): LoraAdapter {
+  const matrixOf = new Map<string, Float32Array>();
+  for (const { name, modules, matrix } of parameters.inputs) {
+    const { data } = flat.views.get(name)!;
+    const size = data.length / modules.length;
+    modules.forEach((module, i) => {
+      matrixOf.set(`${module}.${matrix}`, data.subarray(i * size, (i + 1) * size));
+    });
+  }
+  const modules = shape.modules.map((module) => {
+    const [outFeatures, inFeatures] = model.weights.get(`${module}.weight`)! as [number, number];
+    const [a, b] = [matrixOf.get(`${module}.A`)!, matrixOf.get(`${module}.B`)!];
+    return [module, { a, b, inFeatures, outFeatures }] as const;
+  });
+  return {
+    rank: shape.rank,
+    alpha: shape.alpha,
+    rsLora: shape.rankStabilized,
+    targets: [...new Set(shape.modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))],
+    modules: new Map(modules),
+  };
+}
+
+/** A policy all of whose weights are trained, from the checkpoint's, which stay as the reference. */
+export function fullPolicy(model: LanguageModel, weights: Weights): Policy {
+  const parameters = checkpointParameters(model.weights);
+  const specs: ViewSpec[] = [...model.weights].map(([name, shape]) => ({ name, shape }));
+  const trainable = new FlatArray(specs);
+  for (const [name, view] of trainable.views) view.data.set(weights[name]!.data as Float32Array);
+  return {
+    model,
+    trainable,
+    parameters,
+    referenceParameters: parameters,
+    weights: Object.fromEntries(trainable.views),
+    referenceWeights: weights,
+    step: (objective) =>
+      stepProgram(model, parameters, objective, () =>
+        specs.map(({ name }) => ({ name, tensor: parameters.tensor(name) })),
+      ),
+  };
+}
