@@ -6,7 +6,7 @@
 
 import type { Program } from "../program.ts";
 import { programInputs, topologicalOrder } from "../program.ts";
-import type { Dim, Shape } from "../shape.ts";
+import { type Dim, type Shape, termsOf } from "../shape.ts";
 import type { DType, Node, Tensor } from "../tensor.ts";
 import { encodeModel, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from "./schema.ts";
 
@@ -177,10 +177,16 @@ class Emitter {
         if (at >= 0)
           return this.write("Shape", [name], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
       }
-      const terms = dim.startsWith("(") ? dim.slice(1, -1).split("+") : dim.split("*");
-      if (terms.length === 1) throw new Error(`no input of the program has the dimension ${dim}`);
-      const values = terms.map((term) => (/^\d+$/.test(term) ? this.ints([Number(term)]) : this.dimVector(term)));
-      return values.reduce((a, b) => this.write(dim.startsWith("(") ? "Add" : "Mul", [a, b])[0]!);
+      const terms = termsOf(dim);
+      const summands = terms.map(({ coefficient, names }) => {
+        if (terms.length === 1 && coefficient === 1 && names.length === 1) {
+          throw new Error(`no input of the program has the dimension ${dim}`);
+        }
+        const factors = names.map((name) => this.dimVector(name));
+        if (coefficient !== 1 || names.length === 0) factors.unshift(this.ints([coefficient]));
+        return factors.reduce((a, b) => this.write("Mul", [a, b])[0]!);
+      });
+      return summands.reduce((a, b) => this.write("Add", [a, b])[0]!);
     });
   }
 
