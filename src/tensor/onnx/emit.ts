@@ -4,6 +4,7 @@
  * SimplifiedLayerNormalization, which ONNX Runtime keeps in the standard domain.
  */
 
+import { ShapeError } from "../../errors.ts";
 import type { Program } from "../program.ts";
 import { programInputs, topologicalOrder } from "../program.ts";
 import { type Dim, type Shape, termsOf } from "../shape.ts";
@@ -34,7 +35,10 @@ export interface EmitOptions {
   readonly externalDataName?: string;
 }
 
-/** Emits a program whose fused operations are among `onnxFused`. */
+/**
+ * Emits a program whose fused operations are among `onnxFused`. Throws ShapeError where an input and an output have the
+ * same name.
+ */
 export function emitOnnx(program: Program, options: EmitOptions = {}): OnnxFiles {
   const emitter = new Emitter(program, options);
   const model = emitter.emit();
@@ -74,12 +78,22 @@ class Emitter {
   private readonly inputs: Map<string, Tensor>;
   private readonly program: Program;
   private readonly options: EmitOptions;
+  /** Names that the program itself gives, which no value in between may have. */
+  private readonly taken: ReadonlySet<string>;
   private counter = 0;
 
   constructor(program: Program, options: EmitOptions) {
     this.program = program;
     this.options = options;
     this.inputs = programInputs(program);
+    const outputs = Object.keys(program.outputs);
+    const both = outputs.find((name) => this.inputs.has(name));
+    if (both !== undefined) {
+      throw new ShapeError(
+        `"${both}" names an input and an output of the program: ONNX has one name a value, rename one`,
+      );
+    }
+    this.taken = new Set([...this.inputs.keys(), ...outputs]);
   }
 
   emit(): Uint8Array<ArrayBuffer> {
@@ -108,16 +122,27 @@ class Emitter {
     return this.names.get(t.node)![t.index]!;
   }
 
+  private freshName(prefix: string): string {
+    const name = `${prefix}${this.counter++}`;
+    return this.taken.has(name) ? this.freshName(prefix) : name;
+  }
+
   private write(
     opType: string,
     input: string[],
     options: { attributes?: Record<string, AttributeValue>; domain?: string; output?: string[]; scope?: string } = {},
   ): string[] {
-    const id = this.counter++;
-    const output = options.output ?? [`v${id}`];
+    const output = options.output ?? [this.freshName("v")];
     const attribute = Object.entries(options.attributes ?? {}).map(([name, value]) => encodeAttribute(name, value));
-    const name = options.scope ? `${options.scope}/${opType}_${id}` : `${opType}_${id}`;
-    this.nodes.push({ name, opType, domain: options.domain ?? "", input, output, attribute });
+    const id = `${opType}_${this.nodes.length}`;
+    this.nodes.push({
+      name: options.scope ? `${options.scope}/${id}` : id,
+      opType,
+      domain: options.domain ?? "",
+      input,
+      output,
+      attribute,
+    });
     return output;
   }
 
@@ -135,7 +160,7 @@ class Emitter {
   }
 
   private literal(values: ArrayLike<number>, dims: Shape, dtype: DType): string {
-    const name = `c${this.counter++}`;
+    const name = this.freshName("c");
     const rawData = encodeValues(values, dtype);
     const tensor: OnnxTensor = { name, dims: dims.map(BigInt), dataType: ELEMENT_TYPES[dtype] };
     if (this.options.externalDataName && rawData.byteLength >= EXTERNAL_BYTES) {
@@ -248,8 +273,8 @@ class Emitter {
         return this.write("QuickGelu", inputs, { attributes: { alpha: { float: 1 } }, domain: "com.microsoft", scope });
       case "rmsNorm": {
         const attributes = { axis: { int: -1 }, epsilon: { float: a.epsilon as number } };
-        const id = this.counter++;
-        return this.write("SimplifiedLayerNormalization", inputs, { attributes, output: [`y${id}`, `r${id}`], scope });
+        const output = [this.freshName("v"), this.freshName("v")];
+        return this.write("SimplifiedLayerNormalization", inputs, { attributes, output, scope });
       }
       case "rope":
         return this.emitRope(inputs, a as { heads: number; inverse: boolean }, node.outputs[0]!.shape, scope);
