@@ -3,7 +3,9 @@
  * the leaves up, so that what no output needs is gone, and equal nodes become one.
  */
 
+import { ShapeError } from "../errors.ts";
 import { decompositions } from "./fused.ts";
+import { formatShape, sameShape } from "./shape.ts";
 import { constant, type Node, Tensor } from "./tensor.ts";
 
 export interface Program {
@@ -32,11 +34,23 @@ export function topologicalOrder(tensors: Iterable<Tensor>, stop: { has(node: No
   return order;
 }
 
-/** The inputs of a program by name. */
+/** The inputs of a program by name. Throws ShapeError for a name that two inputs of different types have. */
 export function programInputs(program: Program): Map<string, Tensor> {
-  const leaves = topologicalOrder(Object.values(program.outputs)).filter((node) => node.op === "input");
-  return new Map(leaves.map((node) => [node.attributes.name as string, new Tensor(node)]));
+  const inputs = new Map<string, Tensor>();
+  for (const node of topologicalOrder(Object.values(program.outputs))) {
+    if (node.op !== "input") continue;
+    const name = node.attributes.name as string;
+    const t = new Tensor(node);
+    const known = inputs.get(name);
+    if (known && (known.dtype !== t.dtype || !sameShape(known.shape, t.shape))) {
+      throw new ShapeError(`two inputs are named "${name}": ${describe(known)} and ${describe(t)}`);
+    }
+    inputs.set(name, known ?? t);
+  }
+  return inputs;
 }
+
+const describe = (t: Tensor): string => `${t.dtype} ${formatShape(t.shape)}`;
 
 export interface OptimizeOptions {
   /** The fused operations that the runtime has as single kernels; all others become primitives. */
@@ -60,7 +74,7 @@ export function optimize(program: Program, options: OptimizeOptions): Program {
 
   const intern = (node: Node): readonly Tensor[] => {
     const inputs = node.inputs.map((t) => `${idOf(t.node)}:${t.index}`);
-    const literal = node.literal && (node.literal.length <= 64 ? Array.from(node.literal) : idOf(node.literal));
+    const literal = node.literal && (node.literal.length <= 64 ? textOf(node.literal) : idOf(node.literal));
     const key = JSON.stringify([node.op, node.attributes, node.outputs, inputs, literal]);
     const known = canonical.get(key);
     if (known) return rebuilt.get(known)!;
@@ -83,6 +97,10 @@ export function optimize(program: Program, options: OptimizeOptions): Program {
 
   return { outputs: Object.fromEntries(Object.entries(program.outputs).map(([name, t]) => [name, rebuild(t)])) };
 }
+
+/** The values as text that tells all numbers apart: JSON writes infinities and NaN as null, and -0 as 0. */
+const textOf = (values: ArrayLike<number>): string[] =>
+  Array.from(values, (x) => (Object.is(x, -0) ? "-0" : String(x)));
 
 function isFoldable(node: Node): boolean {
   if (node.op in decompositions) return false;
