@@ -28,7 +28,7 @@ import {
 } from "./operations.ts";
 import { topologicalOrder } from "./program.ts";
 import { product, type Shape, sameShape } from "./shape.ts";
-import { constant, type Node, shapeError, type Tensor } from "./tensor.ts";
+import { constant, type Node, scope, shapeError, type Tensor } from "./tensor.ts";
 
 type Rule = (y: Tensor, dy: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[];
 
@@ -86,17 +86,17 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
   // Products.
   matmul: (y, dy, [a, b]) => {
     const { transA, transB, alpha } = y.node.attributes as Required<MatmulOptions>;
-    const da = transA
-      ? matmul(broadcastBatch(b!, dy), dy, { transA: transB, transB: true, alpha })
-      : matmul(dy, b!, { transB: !transB, alpha });
-    return [da, matmulRight(a!, b!, dy, { transA, transB, alpha })];
+    return [matmulLeft(a!, b!, dy, { transA, transB, alpha }), matmulRight(a!, b!, dy, { transA, transB, alpha })];
   },
   /** O = softmax(S) V. The row sums of dP * P equal those of dO * O (Dao et al. 2022), which are far fewer. */
   attend: (y, dy, [scores, values]) => {
     const weights = softmax(scores!);
     const dWeights = matmul(dy, values!, { transB: true });
     const rowSums = reduceSum(mul(dy, y), [-1], { keepDims: true });
-    return [mul(weights, sub(dWeights, rowSums)), matmul(weights, dy, { transA: true })];
+    return [
+      mul(weights, sub(dWeights, rowSums)),
+      matmulRight(weights, values!, dy, { transA: false, transB: false, alpha: 1 }),
+    ];
   },
 
   // Rows by index.
@@ -157,6 +157,15 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
   },
 };
 
+/** The left factor's gradient; only a right side can serve every batch, so dA^T with a shared one is turned around. */
+function matmulLeft(a: Tensor, b: Tensor, dy: Tensor, options: Required<MatmulOptions>): Tensor {
+  const { transA, transB, alpha } = options;
+  if (!transA) return matmul(dy, b, { transB: !transB, alpha });
+  if (a.shape.length === b.shape.length) return matmul(b, dy, { transA: transB, transB: true, alpha });
+  const axes = a.shape.map((_, i) => i);
+  return transpose(matmul(dy, b, { transB: !transB, alpha }), [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
+}
+
 /** The right factor's gradient; where one right side served every batch, the batches are summed. */
 function matmulRight(a: Tensor, b: Tensor, dy: Tensor, options: Required<MatmulOptions>): Tensor {
   const { transA, transB, alpha } = options;
@@ -170,13 +179,10 @@ function matmulRight(a: Tensor, b: Tensor, dy: Tensor, options: Required<MatmulO
 
 const flattenRows = (x: Tensor): Tensor => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 
-/** One matrix repeated for every batch of `like`. */
-function broadcastBatch(matrix: Tensor, like: Tensor): Tensor {
-  if (matrix.shape.length === like.shape.length) return matrix;
-  const batch = like.shape.slice(0, -2);
-  // A product with ones of shape [batch, 1, 1] is a broadcast that needs no size.
-  const ones = exp(mul(0, reduceSum(like, [-2, -1], { keepDims: true })));
-  return mul(reshape(matrix, [...batch.map(() => 1), ...matrix.shape]), ones);
+function applyRule(node: Node, { y, dy }: { y: Tensor; dy: Tensor }): readonly (Tensor | undefined)[] {
+  const rule = gradientRules[node.op];
+  if (!rule) throw shapeError(`gradient of ${node.op}`, node.inputs, "this operation has no gradient rule");
+  return rule(y, dy, node.inputs);
 }
 
 /**
@@ -193,9 +199,7 @@ export function gradients(scalar: Tensor, wrt: readonly Tensor[]): Tensor[] {
   for (const node of order.toReversed()) {
     const found = gradientOf.get(node);
     if (!found || node.inputs.length === 0) continue;
-    const rule = gradientRules[node.op];
-    if (!rule) throw shapeError(`gradient of ${node.op}`, node.inputs, "this operation has no gradient rule");
-    const contributions = rule(found.y, found.dy, node.inputs);
+    const contributions = scope([node.scope, "gradient"].filter(Boolean).join("/"), () => applyRule(node, found));
     node.inputs.forEach((y, i) => {
       const dy = contributions[i];
       if (!dy || !influenced.has(y.node)) return;
