@@ -18,9 +18,9 @@ export function preferenceExample(value: unknown, origin: RowOrigin): Example {
   const chosen = contentField(row, "chosen");
   const rejected = contentField(row, "rejected");
   if (typeof chosen !== typeof rejected) {
-    throw wrongField(
-      "chosen",
-      "and `rejected` are of different kinds: give both as strings or both as lists of messages",
+    throw new RowProblem(
+      "missing or wrong field",
+      "the fields `chosen` and `rejected` are of different kinds: give both as strings or both as lists of messages",
     );
   }
   const pair = { origin, ...splitPair(row, chosen, rejected) };
@@ -43,7 +43,7 @@ type Pair = Pick<Example, "prompt" | "completions">;
 function splitPair(row: Record<string, unknown>, chosen: Content, rejected: Content): Pair {
   if (row.prompt == null) {
     return typeof chosen === "string"
-      ? splitRawText(chosen, rejected as string)
+      ? splitRawText(chosen, rejected as string, Object.keys(row))
       : splitConversations(chosen, rejected as readonly Message[]);
   }
   const prompt = contentField(row, "prompt");
@@ -103,7 +103,7 @@ function splitConversations(chosen: readonly Message[], rejected: readonly Messa
 }
 
 /** HH's raw text. */
-function splitRawText(chosen: string, rejected: string): Pair {
+function splitRawText(chosen: string, rejected: string, fields: readonly string[]): Pair {
   if (chosen === rejected) throw new RowProblem("identical completions", "chosen and rejected are identical");
   let shared = 0;
   while (shared < chosen.length && chosen[shared] === rejected[shared]) shared++;
@@ -111,7 +111,7 @@ function splitRawText(chosen: string, rejected: string): Pair {
   if (mark < 0) {
     throw new RowProblem(
       "no common prompt",
-      "the row has no `prompt`, and chosen and rejected share no beginning that ends with an `Assistant:` turn",
+      `the row has no \`prompt\` (it has ${excerpt(fields.join(", "), 120)}), and chosen and rejected share no beginning that ends with an \`Assistant:\` turn`,
     );
   }
   const end = mark + assistantMark.length;
@@ -165,11 +165,11 @@ function asMessage(value: unknown, field: string): Message {
   }
   const { role, content, tool_calls: calls } = value as Record<string, unknown>;
   if (typeof role !== "string")
-    throw wrongField(`${field}.role`, `is ${kindOf(role)}, not a string: ${excerpt(value)}`);
+    throw wrongField(`${field}.role`, `is ${kindOf(role)}, not a string: ${excerpt(role ?? value)}`);
   // Dropping the calls would train the model on a turn that says nothing.
   if (Array.isArray(calls) && calls.length > 0) throw wrongField(`${field}.tool_calls`, "is not supported");
   if (typeof content !== "string") {
-    throw wrongField(`${field}.content`, `is ${kindOf(content)}, not a string: ${excerpt(value)}`);
+    throw wrongField(`${field}.content`, `is ${kindOf(content)}, not a string: ${excerpt(content ?? value)}`);
   }
   return { role, content };
 }

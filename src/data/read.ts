@@ -131,7 +131,7 @@ function refuseBinary(file: string, head: Uint8Array): void {
   const isBinary = kind !== undefined || head.includes(0);
   if (!isBinary) return;
   throw new DataError(
-    `${file} is ${kind?.[0] ?? "a binary file"}, not text. Give JSON lines or one JSON array in UTF-8, gzipped or not.`,
+    `${file} is ${kind?.[0] ?? "a binary file"}. Give JSON lines or one JSON array in UTF-8 text, gzipped or not.`,
   );
 }
 
