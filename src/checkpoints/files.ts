@@ -121,10 +121,17 @@ export function flushFolder(path: string): void {
   }
 }
 
+const SYSTEM_REASONS: ReadonlyMap<unknown, string> = new Map([
+  ["ENOENT", "there is no such file or folder"],
+  ["ENOTDIR", "a part of the path is a file and not a folder"],
+  ["EACCES", "permission denied"],
+  ["EPERM", "permission denied"],
+  ["EROFS", "the disk is read-only"],
+  ["ENOSPC", "the disk is full"],
+]);
+
 /** What the operating system said, in words for a message. */
 export function systemReason(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "there is no such file or folder";
-  if (code === "EACCES" || code === "EPERM") return "permission denied";
-  return error instanceof Error ? error.message : String(error);
+  return SYSTEM_REASONS.get(code) ?? (error instanceof Error ? error.message : String(error));
 }

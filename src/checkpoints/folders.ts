@@ -16,16 +16,18 @@ export function writeFolderWhole(folder: string, fill: (temporary: string) => vo
     );
   }
   const temporary = join(dirname(target), `.${basename(target)}.tmp-${process.pid}`);
+  let made = false;
   try {
     rmSync(temporary, { recursive: true, force: true });
     mkdirSync(temporary, { recursive: true });
+    made = true;
     fill(temporary);
     flushFolder(temporary);
     if (existsSync(target)) rmdirSync(target);
     renameSync(temporary, target);
     flushFolder(dirname(target));
   } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
+    if (made) rmSync(temporary, { recursive: true, force: true });
     const fromSystem = error instanceof Error && "syscall" in error;
     throw fromSystem ? new CheckpointError(`${folder}: can't be written (${systemReason(error)}).`) : error;
   }

@@ -16,7 +16,11 @@ import { type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
 export function openFolder(folder: string): Checkpoint {
   const path = (name: string) => join(folder, name);
   if (!existsSync(path("config.json"))) {
-    throw new CheckpointError(`${folder}: has no config.json, so it is not a Hugging Face model folder.`);
+    throw new CheckpointError(
+      existsSync(path("adapter_config.json"))
+        ? `${folder}: holds a LoRA adapter; give the model that it belongs to, and this folder as the adapter.`
+        : `${folder}: has no config.json, so it is not a Hugging Face model folder.`,
+    );
   }
   const config = readJsonFile(path("config.json"));
   const generationConfig = existsSync(path("generation_config.json"))

@@ -70,7 +70,7 @@ describe("a Llama model that the gguf package wrote", () => {
       rms_norm_eps: 1e-6,
       rope_theta: 10000,
       rope_scaling: expected.rope_scaling,
-      max_position_embeddings: 256,
+      max_position_embeddings: 8192,
       vocab_size: 512,
       tie_word_embeddings: false,
       attention_bias: true,

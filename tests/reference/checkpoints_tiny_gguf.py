@@ -104,7 +104,7 @@ def heads_of(name: str) -> int | None:
 def write(path: Path) -> dict[str, np.ndarray]:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
-    writer.add_context_length(256)
+    writer.add_context_length(8192)
     writer.add_embedding_length(HIDDEN)
     writer.add_block_count(1)
     writer.add_feed_forward_length(FEED_FORWARD)
