@@ -5,16 +5,8 @@
  */
 
 import { ShapeError } from "../errors.ts";
-import {
-  evaluateDim,
-  learnSize,
-  type Node,
-  optimize,
-  type Program,
-  programInputs,
-  type Shape,
-  topologicalOrder,
-} from "../tensor/index.ts";
+import { evaluateDim, type Node, optimize, type Program, programInputs, topologicalOrder } from "../tensor/index.ts";
+import { bindInputs, checkTargets } from "./arguments.ts";
 import type { Executable, Runtime, Value } from "./runtime.ts";
 
 /** A dense row-major array. Integers and booleans are doubles here too. */
@@ -106,7 +98,7 @@ const byRow =
   (width: (n: number) => number, f: (row: Float64Array, out: Float64Array) => void): Kernel =>
   (_, [x]) => {
     const n = x!.dims.at(-1)!;
-    const rows = x!.data.length / n;
+    const rows = count(x!.dims.slice(0, -1));
     const out = new Float64Array(rows * width(n));
     for (let r = 0; r < rows; r++) {
       f(x!.data.subarray(r * n, (r + 1) * n), out.subarray(r * width(n), (r + 1) * width(n)));
@@ -144,6 +136,10 @@ const matmul: Kernel = (node, [a, b], dims) => {
   }
   return out;
 };
+
+function checkRow(id: number, rows: number): void {
+  if (id < 0 || id >= rows) throw new ShapeError(`there is no row ${id} in a table of ${rows} rows`);
+}
 
 const kernels: Readonly<Record<string, Kernel>> = {
   neg: unary((x) => -x),
@@ -198,6 +194,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
     const width = count(table!.dims.slice(1));
     const out = new Float64Array(count(dims));
     ids!.data.forEach((id, i) => {
+      checkRow(id, table!.dims[0]!);
       out.set(table!.data.subarray(id * width, (id + 1) * width), i * width);
     });
     return out;
@@ -206,6 +203,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
     const width = count(dims.slice(1));
     const out = new Float64Array(count(dims));
     ids!.data.forEach((id, i) => {
+      checkRow(id, dims[0]!);
       for (let k = 0; k < width; k++) out[id * width + k]! += values!.data[i * width + k]!;
     });
     return out;
@@ -263,6 +261,14 @@ export function evaluateNode(node: Node): Float64Array {
   return evaluate(node, inputs, node.outputs[0]!.shape as number[]);
 }
 
+const FLOATS = [Float32Array, Float64Array];
+
+function fill(target: Value, { data }: Dense): Value {
+  if (target.data instanceof BigInt64Array) target.data.set(Array.from(data, BigInt));
+  else target.data.set(data);
+  return target;
+}
+
 /** Runs programs in float64. Outputs are Float64Array. */
 export const interpreter: Runtime = {
   async compile(program: Program): Promise<Executable> {
@@ -270,9 +276,12 @@ export const interpreter: Runtime = {
     const order = topologicalOrder(Object.values(outputs));
     const inputs = programInputs({ outputs });
 
-    const run = (given: Readonly<Record<string, Value>>): Record<string, Value> => {
-      const sizes = new Map<string, number>();
-      for (const [name, t] of inputs) bindSizes(name, t.shape, given[name], sizes);
+    const run = (
+      given: Readonly<Record<string, Value>>,
+      into: Readonly<Record<string, Value>> = {},
+    ): Record<string, Value> => {
+      const sizes = bindInputs(inputs, given, FLOATS);
+      checkTargets(new Map(Object.entries(outputs)), into, sizes, FLOATS);
       const values = new Map<Node, Dense>();
       for (const node of order) {
         const dims = node.outputs[0]!.shape.map((dim) => evaluateDim(dim, sizes));
@@ -288,23 +297,18 @@ export const interpreter: Runtime = {
                 );
         values.set(node, { dims, data });
       }
-      return Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, values.get(t.node)!]));
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, t]) => {
+          const value = values.get(t.node)!;
+          return [name, into[name] ? fill(into[name], value) : value];
+        }),
+      );
     };
 
-    return { inputNames: [...inputs.keys()], run: async (given) => run(given), async [Symbol.asyncDispose]() {} };
+    return {
+      inputNames: [...inputs.keys()],
+      run: async (given, into) => run(given, into),
+      async [Symbol.asyncDispose]() {},
+    };
   },
 };
-
-/** Learns the sizes of named dimensions from an input, and checks the input against its declared shape. */
-function bindSizes(name: string, shape: Shape, value: Value | undefined, sizes: Map<string, number>): void {
-  if (!value) throw new ShapeError(`the program needs the input "${name}", which was not given`);
-  const fits = value.dims.length === shape.length && count(value.dims) === value.data.length;
-  if (!fits) throw new ShapeError(`input "${name}" must have the shape [${shape}], not [${value.dims}]`);
-  shape.forEach((dim, i) => {
-    const size = value.dims[i]!;
-    learnSize(dim, size, sizes);
-    if (evaluateDim(dim, sizes) !== size) {
-      throw new ShapeError(`input "${name}" must have the shape [${shape}], not [${value.dims}]`);
-    }
-  });
-}

@@ -1,10 +1,20 @@
 /** The engine on Node: onnxruntime-node, float32 on the CPU. */
 
 import * as ort from "onnxruntime-node";
-import { ShapeError } from "../errors.ts";
-import { emitOnnx, onnxFused, optimize, type Program } from "../tensor/index.ts";
+import {
+  emitOnnx,
+  onnxFused,
+  optimize,
+  type Program,
+  programInputs,
+  type Tensor,
+  type TensorType,
+} from "../tensor/index.ts";
+import { bindInputs, checkTargets } from "./arguments.ts";
 import { evaluateNode } from "./interpreter.ts";
 import type { CompileOptions, Executable, Runtime, Value } from "./runtime.ts";
+
+const FLOATS = [Float32Array];
 
 export const nodeRuntime: Runtime = { compile };
 
@@ -20,7 +30,12 @@ async function compile(program: Program, options: CompileOptions = {}): Promise<
     ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
     ...(options.profile !== undefined && { enableProfiling: true, profileFilePrefix: options.profile }),
   });
-  return new NodeExecutable(session, options.profile !== undefined);
+  return new NodeExecutable(session, optimized, options.profile !== undefined);
+}
+
+/** The types alone: a tensor would keep its whole graph alive. */
+function typesOf(tensors: Iterable<[string, Tensor]>): Map<string, TensorType> {
+  return new Map(Array.from(tensors, ([name, { shape, dtype }]) => [name, { shape, dtype }]));
 }
 
 class NodeExecutable implements Executable {
@@ -29,24 +44,26 @@ class NodeExecutable implements Executable {
   /** One engine tensor an array, so that 700 weights are not wrapped anew on every run. */
   private readonly wrapped = new WeakMap<Value, ort.Tensor>();
 
+  private readonly inputs: ReadonlyMap<string, TensorType>;
+  private readonly outputs: ReadonlyMap<string, TensorType>;
   private readonly profiling: boolean;
+  private disposed = false;
 
-  constructor(session: ort.InferenceSession, profiling: boolean) {
+  constructor(session: ort.InferenceSession, program: Program, profiling: boolean) {
     this.session = session;
+    this.inputs = typesOf(programInputs(program));
+    this.outputs = typesOf(Object.entries(program.outputs));
     this.profiling = profiling;
-    this.inputNames = session.inputNames;
+    this.inputNames = [...this.inputs.keys()];
   }
 
   async run(
     inputs: Readonly<Record<string, Value>>,
     into: Readonly<Record<string, Value>> = {},
   ): Promise<Record<string, Value>> {
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const name of this.inputNames) {
-      const value = inputs[name];
-      if (!value) throw new ShapeError(`the program needs the input "${name}", which was not given`);
-      feeds[name] = this.wrap(value);
-    }
+    const sizes = bindInputs(this.inputs, inputs, FLOATS);
+    checkTargets(this.outputs, into, sizes, FLOATS);
+    const feeds = Object.fromEntries(this.inputNames.map((name) => [name, this.wrap(inputs[name]!)]));
     const fetches = Object.fromEntries(
       this.session.outputNames.map((name) => [name, into[name] ? this.wrap(into[name]) : null]),
     );
@@ -71,6 +88,8 @@ class NodeExecutable implements Executable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
     if (this.profiling) this.session.endProfiling();
     await this.session.release();
   }

@@ -28,7 +28,8 @@ export interface Executable extends AsyncDisposable {
   readonly inputNames: readonly string[];
   /**
    * Runs the program. Inputs are read where they are, without a copy, so a weight may serve many programs. An array in
-   * `into` receives the output of that name; outputs without one arrive in new arrays. Throws ShapeError for a missing input.
+   * `into` receives the output of that name; outputs without one arrive in new arrays. Throws ShapeError for an input or
+   * a receiving array that is missing, of another shape or of another type than the program declares.
    */
   run(inputs: Readonly<Record<string, Value>>, into?: Readonly<Record<string, Value>>): Promise<Record<string, Value>>;
 }
