@@ -14,10 +14,18 @@ function asTensor(x: Operand): Tensor {
   return typeof x === "number" ? constant(x) : x;
 }
 
+function requireFloats(op: string, inputs: readonly Tensor[]): void {
+  const wrong = inputs.find((x) => x.dtype !== "float32");
+  if (wrong) throw shapeError(op, inputs, `works on float32, not on ${wrong.dtype}`);
+}
+
 // ---- elementwise ----------------------------------------------------------------------------------------------------
 
 function unary(op: string) {
-  return (x: Tensor): Tensor => makeNode(op, [x], x.shape);
+  return (x: Tensor): Tensor => {
+    requireFloats(op, [x]);
+    return makeNode(op, [x], x.shape);
+  };
 }
 
 export const neg = unary("neg");
@@ -36,6 +44,7 @@ export const softplus = unary("softplus");
 function binary(op: string, dtype: DType = "float32") {
   return (a: Operand, b: Operand): Tensor => {
     const inputs = [asTensor(a), asTensor(b)] as const;
+    requireFloats(op, inputs);
     const shape = broadcast(inputs[0].shape, inputs[1].shape);
     if (!shape) throw shapeError(op, inputs, "the shapes do not broadcast");
     return makeNode(op, inputs, shape, { dtype });
@@ -54,6 +63,7 @@ export const greaterOrEqual = binary("greaterOrEqual", "bool");
 /** `a` where the condition holds, else `b`. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const inputs = [condition, asTensor(a), asTensor(b)] as const;
+  requireFloats("where", inputs.slice(1));
   const values = broadcast(inputs[1].shape, inputs[2].shape);
   const shape = values && broadcast(condition.shape, values);
   if (condition.dtype !== "bool" || !shape) throw shapeError("where", inputs, "needs a bool and values that broadcast");
@@ -75,7 +85,9 @@ export interface ReduceOptions {
 
 /** The sum over the given axes, all where none are given. */
 export function reduceSum(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  requireFloats("reduceSum", [x]);
   const reduced = (axes ?? x.shape.map((_, i) => i)).map((axis) => normalizeAxis("reduceSum", x, axis)).sort();
+  if (new Set(reduced).size < reduced.length) throw shapeError("reduceSum", [x], `axes ${axes} name one axis twice`);
   const keepDims = options.keepDims ?? false;
   if (reduced.length === 0) return x;
   return makeNode("reduceSum", [x], reduceShape(x.shape, reduced, keepDims), {
@@ -89,12 +101,14 @@ function reduceShape(shape: Shape, axes: readonly number[], keepDims: boolean): 
 
 /** log(sum(exp(x))) over the last axis, which is kept with size 1. */
 export function logSumExp(x: Tensor): Tensor {
+  requireFloats("logSumExp", [x]);
   const axis = normalizeAxis("logSumExp", x, -1);
   return makeNode("logSumExp", [x], reduceShape(x.shape, [axis], true));
 }
 
 /** e^x / sum(e^x) over the last axis. */
 export function softmax(x: Tensor): Tensor {
+  requireFloats("softmax", [x]);
   normalizeAxis("softmax", x, -1);
   return makeNode("softmax", [x], x.shape);
 }
@@ -114,6 +128,7 @@ export interface MatmulOptions {
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transA = false, transB = false, alpha = 1 } = options;
+  requireFloats("matmul", [a, b]);
   if (a.shape.length < 2 || b.shape.length < 2) throw shapeError("matmul", [a, b], "both sides need two axes or more");
   const [rows, inner] = lastTwo(a.shape, transA);
   const [innerB, columns] = lastTwo(b.shape, transB);
@@ -134,15 +149,18 @@ function lastTwo(shape: Shape, transposed: boolean): [Dim, Dim] {
 
 /** Rows of a table: table [V, ...], ids [n] of int64, result [n, ...]. */
 export function gather(table: Tensor, ids: Tensor): Tensor {
-  if (ids.dtype !== "int64" || ids.shape.length !== 1)
-    throw shapeError("gather", [table, ids], "ids must be an int64 vector");
+  if (ids.dtype !== "int64" || ids.shape.length !== 1 || table.shape.length === 0) {
+    throw shapeError("gather", [table, ids], "ids must be an int64 vector, the table must have rows");
+  }
   return makeNode("gather", [table, ids], [...ids.shape, ...table.shape.slice(1)], { dtype: table.dtype });
 }
 
 /** Adds rows into zeros shaped like `like`: result[ids[i]] += values[i]. The transpose of gather. */
 export function scatterAdd(like: Tensor, ids: Tensor, values: Tensor): Tensor {
-  if (!sameShape(values.shape, [...ids.shape, ...like.shape.slice(1)])) {
-    throw shapeError("scatterAdd", [like, ids, values], "values must be one row an id");
+  requireFloats("scatterAdd", [like, values]);
+  const isVector = ids.dtype === "int64" && ids.shape.length === 1;
+  if (!isVector || !sameShape(values.shape, [...ids.shape, ...like.shape.slice(1)])) {
+    throw shapeError("scatterAdd", [like, ids, values], "ids must be an int64 vector, and values one row an id");
   }
   return makeNode("scatterAdd", [like, ids, values], like.shape);
 }
@@ -185,6 +203,7 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
 
 /** Zeros before and after along one axis. The transpose of slice. */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
+  requireFloats("pad", [x]);
   const at = normalizeAxis("pad", x, axis);
   if (before < 0 || after < 0) throw shapeError("pad", [x], `can't add ${before} and ${after} elements`);
   if (before === 0 && after === 0) return x;
@@ -194,7 +213,8 @@ export function pad(x: Tensor, axis: number, before: number, after: number): Ten
 
 /** Tensors one after another along an axis. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
-  const first = parts[0]!;
+  const first = parts[0];
+  if (!first) throw shapeError("concat", [], "there is nothing to join");
   if (parts.length === 1) return first;
   const at = normalizeAxis("concat", first, axis);
   if (parts.some((p) => p.dtype !== first.dtype || !sameShape(p.shape.with(at, 1), first.shape.with(at, 1)))) {
