@@ -1,4 +1,13 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -55,6 +64,22 @@ describe("reading", () => {
     const bits = new Uint32Array(file.read("big").buffer);
     expect(bits.length).toBe(count);
     expect(bits.every((value, i) => value >>> 16 === halves[i])).toBe(true);
+    file[Symbol.dispose]();
+  });
+
+  test("a tensor that lies beyond 2 GiB and 4 GiB of a (sparse) file is found", () => {
+    const distance = 5 * 2 ** 30;
+    const path = temporaryFile(
+      "m.safetensors",
+      safetensorsBytes({ far: f32(0, distance), here: f32(distance, distance + 4) }),
+    );
+    const { size } = statSync(path);
+    truncateSync(path, size + distance + 4);
+    const descriptor = openSync(path, "r+");
+    writeSync(descriptor, new Uint8Array(Float32Array.of(7.5).buffer), 0, 4, size + distance);
+    closeSync(descriptor);
+    const file = new SafetensorsFile(path);
+    expect([...file.read("here")]).toEqual([7.5]);
     file[Symbol.dispose]();
   });
 
