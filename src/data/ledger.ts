@@ -9,7 +9,7 @@ import type { Cause } from "./problem.ts";
 /** How many rows of a cause are named. */
 const namedRows = 5;
 
-export interface Tally {
+interface Tally {
   readonly count: number;
   /** The first rows, in order. */
   readonly rows: readonly RowOrigin[];
@@ -103,8 +103,7 @@ export class Ledger {
   }
 }
 
-/** The table of a ledger, also of one read back from `data.json`. */
-export function formatLedger(report: LedgerReport): string {
+function formatLedger(report: LedgerReport): string {
   const count = (n: number) => n.toLocaleString("en-US");
   const width = count(report.read).length;
   const line = (label: string, n: number, detail = "") => `${label.padEnd(34)}${count(n).padStart(width)}${detail}`;

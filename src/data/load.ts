@@ -75,6 +75,7 @@ async function collect<T>(
   ledger: Ledger,
   use: (value: unknown, origin: RowOrigin) => T,
 ): Promise<T[]> {
+  if (!(limit >= 1)) throw new ConfigError(`--limit ${limit} must be at least 1 row.`);
   const used: T[] = [];
   for await (const row of allRows(fileList(files))) {
     ledger.read++;
@@ -105,7 +106,7 @@ function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledg
     tokenizeCompletions(options.tokenizer, example.prompt, example.completions, options),
   );
   if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
-  if (text.completions.some((ids) => ids.length === 1 && options.tokenizer.specialIds.has(ids[0]!))) {
+  if (text.completions.some((ids) => ids.length === 1 && isEndToken(options.tokenizer, ids[0]!))) {
     throw new RowProblem("empty completion", "a completion has nothing but its end token");
   }
   refuseIdentical(text.completions, "chosen and rejected have the same tokens");
@@ -127,6 +128,10 @@ function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledg
   if (text.merged) ledger.noteMerged(origin);
   if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
   return { origin, prompt, completions };
+}
+
+function isEndToken(tokenizer: Tokenizer, id: number): boolean {
+  return id === tokenizer.eosId || tokenizer.specialIds.has(id);
 }
 
 /** Two completions of the same tokens prefer nothing: their margin is 0 whatever the model. */
