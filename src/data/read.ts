@@ -4,7 +4,6 @@
  */
 
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { DataError } from "../errors.ts";
@@ -76,43 +75,38 @@ async function* textChunks(file: string): AsyncGenerator<Uint8Array> {
 }
 
 async function* unpackedChunks(file: string): AsyncGenerator<Uint8Array> {
-  await refuseMissing(file);
   const source = createReadStream(file);
-  // The pipeline passes every failure on to the stream that is read here.
-  const stream = (await startsWithGzipMagic(file)) ? pipeline(source, createGunzip(), () => {}) : source;
   try {
-    yield* stream;
+    const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    const { value: first, done } = await chunks.next();
+    if (done) return;
+    const packed = first[0] === 0x1f && first[1] === 0x8b;
+    // The pipeline passes every failure on to the stream that is read here.
+    yield* packed ? pipeline(prepend(first, chunks), createGunzip(), () => {}) : prepend(first, chunks);
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    if (!code.startsWith("Z_")) throw fileError(file, error as NodeJS.ErrnoException);
-    throw new DataError(`${file}: the gzip data is damaged or cut off (${message}). Get the file again.`, {
-      cause: error,
-    });
+    throw fileError(file, error as NodeJS.ErrnoException);
   } finally {
     source.destroy();
   }
 }
 
-async function startsWithGzipMagic(file: string): Promise<boolean> {
-  for await (const chunk of createReadStream(file, { end: 1 })) return chunk[0] === 0x1f && chunk[1] === 0x8b;
-  return false;
-}
-
-async function refuseMissing(file: string): Promise<void> {
-  const info = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw fileError(file, error);
-  });
-  if (info.isDirectory()) throw new DataError(`${file} is a folder. Name the preference file in it.`);
+/** One chunk, then the others: a pipe can't be read twice, so its kind is told from the chunk at hand. */
+async function* prepend(first: Uint8Array, others: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* { [Symbol.asyncIterator]: () => others };
 }
 
 function fileError(file: string, error: NodeJS.ErrnoException): DataError {
+  const { code = "", message } = error;
   const reasons: Record<string, string> = {
     ENOENT: "there is no such file. Check the path",
+    EISDIR: "it is a folder. Name the preference file in it",
     EACCES: "it may not be read. Check its permissions",
   };
-  return new DataError(`${file}: ${reasons[error.code ?? ""] ?? `it can't be read: ${error.message}`}.`, {
-    cause: error,
-  });
+  const damaged = code.startsWith("Z_")
+    ? `the gzip data is damaged or cut off (${message}). Get the file again`
+    : undefined;
+  return new DataError(`${file}: ${reasons[code] ?? damaged ?? `it can't be read (${message})`}.`, { cause: error });
 }
 
 /** Files that people take for text, by their first bytes. */

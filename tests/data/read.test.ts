@@ -165,7 +165,7 @@ describe("a file that holds no rows is refused with what it is", () => {
   });
 
   test("a folder", async () => {
-    expect(await refusal(folder)).toMatchInlineSnapshot(`"FOLDER is a folder. Name the preference file in it."`);
+    expect(await refusal(folder)).toMatchInlineSnapshot(`"FOLDER: it is a folder. Name the preference file in it."`);
   });
 
   test.each([
