@@ -99,6 +99,7 @@ export function llama(config: JsonObject, source: string): LanguageModel {
     weights: shapes,
     layers: c.num_hidden_layers,
     hiddenSize: c.hidden_size,
+    attentionHeads: heads,
     vocabularySize: c.vocab_size,
     maxPositions: c.max_position_embeddings,
     cacheWidth: kvHeads * headDim,

@@ -32,6 +32,7 @@ export interface LanguageModel {
   readonly weights: WeightShapes;
   readonly layers: number;
   readonly hiddenSize: number;
+  readonly attentionHeads: number;
   readonly vocabularySize: number;
   /** The longest sequence that the model's positions allow. */
   readonly maxPositions: number;

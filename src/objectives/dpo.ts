@@ -14,7 +14,7 @@
 
 import { add, mul, neg, softplus, sub } from "../tensor/index.ts";
 import type { Objective } from "./objective.ts";
-import { logRatios, rewardMetrics } from "./pairwise.ts";
+import { logRatios, pairRoles, rewardMetrics } from "./pairwise.ts";
 
 export interface DpoOptions {
   /** Strength of the pull to the reference, above 0. */
@@ -27,7 +27,7 @@ export interface DpoOptions {
 export function dpo({ beta, labelSmoothing = 0, referenceFree = false }: DpoOptions): Objective {
   return {
     name: "sigmoid",
-    completions: 2,
+    roles: pairRoles,
     needsReference: !referenceFree,
     ...(!referenceFree && { lossAtReference: Math.log(2) }),
     build(completions) {

@@ -6,6 +6,7 @@ import type { Objective } from "./objective.ts";
 
 export { type DpoOptions, dpo } from "./dpo.ts";
 export { type IpoOptions, ipo } from "./ipo.ts";
+export { likelihood } from "./likelihood.ts";
 export type { Objective, ObjectiveOutputs, ScoredCompletions } from "./objective.ts";
 
 export interface ObjectiveSettings {

@@ -10,7 +10,7 @@
 
 import { div, mul, sub } from "../tensor/index.ts";
 import type { Objective } from "./objective.ts";
-import { logRatios, rewardMetrics, splitPairs } from "./pairwise.ts";
+import { logRatios, pairRoles, rewardMetrics, splitPairs } from "./pairwise.ts";
 
 export interface IpoOptions {
   /** The paper's tau: the target margin is 1 / (2 beta). */
@@ -24,7 +24,7 @@ export function ipo({ beta, sum = false, referenceFree = false }: IpoOptions): O
   const target = 1 / (2 * beta);
   return {
     name: "ipo",
-    completions: 2,
+    roles: pairRoles,
     needsReference: !referenceFree,
     ...(!referenceFree && { lossAtReference: target * target }),
     build(completions) {

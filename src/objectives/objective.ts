@@ -28,8 +28,8 @@ export interface ObjectiveOutputs {
 
 export interface Objective {
   readonly name: string;
-  /** How many completions an example must have. */
-  readonly completions: number;
+  /** What each of an example's completions is, in order; their number is the number of completions. */
+  readonly roles: readonly string[];
   /** Whether `reference` is read. */
   readonly needsReference: boolean;
   /** The loss of every example while the policy still is the reference, where that is known: a self-check of the trainer. */

@@ -3,6 +3,8 @@
 import { greaterOrEqual, mul, quotient, reshape, slice, sub, type Tensor, where } from "../tensor/index.ts";
 import type { ScoredCompletions } from "./objective.ts";
 
+export const pairRoles = ["chosen", "rejected"] as const;
+
 /** A column of values of the chosen completions and one of the rejected, each [E]. */
 export interface Pair {
   readonly chosen: Tensor;

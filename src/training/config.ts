@@ -74,7 +74,9 @@ export const dpoSchema = z.strictObject({
     .default(false)
     .describe("wrap plain prompts as a user's message, plain completions as the assistant's"),
 
-  evalEvery: count.optional().describe("evaluate every N steps; a tenth of the run if not given"),
+  evalEvery: count
+    .optional()
+    .describe("evaluate and sample every N steps; a tenth of the run if not given, only its end without --eval-data"),
   saveEvery: count.default(100).describe("write a checkpoint every N steps"),
   keepCheckpoints: count.default(2).describe("how many of the newest checkpoints to keep"),
   samplePrompts: z

@@ -24,7 +24,7 @@ export function stepProgram(
   objective: Objective,
   trainable: () => readonly { readonly name: string; readonly tensor: Tensor }[],
 ): Program {
-  const completions = product([objective.completions, "E"]);
+  const completions = product([objective.roles.length, "E"]);
   const scored = scoreCompletions(model, parameters, packedInputs(model, completions));
   const { losses, metrics } = objective.build({
     policy: scored.completions,

@@ -296,20 +296,22 @@ class Emitter {
     return output;
   }
 
-  /** RotaryEmbedding wants a batch axis; with its sine negated it rotates back. */
+  /**
+   * RotaryEmbedding wants a batch axis, and tables with as many rows as there are tokens: the rows of each token's own
+   * position are gathered once a program. With its sine negated it rotates back.
+   */
   private emitRope(
     [x, positions, cos, sin]: string[],
     a: { heads: number; inverse: boolean },
     shape: Shape,
     scope: string,
   ): string[] {
+    const byToken = (table: string) =>
+      this.helper(`${table}[${positions}]`, () => this.write("Gather", [table, positions!])[0]!);
+    const sine = byToken(sin!);
+    const angles = [byToken(cos!), a.inverse ? this.helper(`-${sine}`, () => this.write("Neg", [sine])[0]!) : sine];
     const batched = this.write("Unsqueeze", [x!, this.ints([0])])[0]!;
-    const batchedPositions = this.helper(
-      `batched:${positions}`,
-      () => this.write("Unsqueeze", [positions!, this.ints([0])])[0]!,
-    );
-    const sine = a.inverse ? this.helper(`neg:${sin}`, () => this.write("Neg", [sin!])[0]!) : sin!;
-    const rotated = this.write("RotaryEmbedding", [batched, batchedPositions, cos!, sine], {
+    const rotated = this.write("RotaryEmbedding", [batched, this.ints([0]), ...angles], {
       attributes: { interleaved: { int: 0 }, num_heads: { int: a.heads } },
       domain: "com.microsoft",
       scope,

@@ -1,0 +1,39 @@
+/** How much memory a run is going to take, estimated from shapes before anything is computed. */
+
+import type { TokenizedExample } from "../data/example.ts";
+import { packedLength } from "../data/microbatch.ts";
+import type { LanguageModel } from "../models/model.ts";
+import type { DpoConfig } from "./config.ts";
+import type { Policy } from "./policy.ts";
+
+const FLOAT = 4;
+/** Node, the engine's library and compiled programs. */
+const BASE_BYTES = 150e6;
+
+/**
+ * Bytes: the weights; of what is trained the values, their gradients (the sum, and one micro-batch's as the engine makes
+ * and returns them) and the optimizer's memory; and the activations of the largest micro-batch.
+ */
+export function estimateMemory(
+  model: LanguageModel,
+  policy: Policy,
+  config: DpoConfig,
+  examples: readonly TokenizedExample[],
+): number {
+  const weights = [...model.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0);
+  const moments = config.optimizer === "adamw" ? 2 : 1;
+  const trained = policy.trainable.data.length * (1 + 3 + moments);
+  const tokens = Math.max(
+    config.microBatchTokens,
+    examples.reduce((n, e) => Math.max(n, packedLength(e)), 0),
+  );
+  return BASE_BYTES + FLOAT * (weights + trained + activations(model, tokens));
+}
+
+/** Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient. */
+function activations(model: LanguageModel, tokens: number): number {
+  const widths = model.linearModules.reduce((n, module) => n + model.weights.get(`${module}.weight`)![0]!, 0);
+  const attention = model.layers * model.attentionHeads * tokens * tokens;
+  const scored = tokens / 2;
+  return 1.5 * tokens * widths + attention + 3 * scored * model.vocabularySize;
+}

@@ -1,0 +1,89 @@
+/**
+ * The reference's log-probabilities, computed once an example and kept by content: the key is the tokens of the prompt
+ * and of the completions, and the store belongs to one set of reference weights. A run of several epochs keeps its store
+ * on disk as well, so that a resumed run reads what the interrupted one computed.
+ */
+
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { TokenizedExample } from "../data/example.ts";
+import type { Weights } from "../models/index.ts";
+import type { CompletionScore } from "./engine.ts";
+
+type Scorer = (examples: readonly TokenizedExample[]) => Promise<CompletionScore[]>;
+
+export class ReferenceScores {
+  private readonly known = new Map<string, readonly CompletionScore[]>();
+  private readonly score: Scorer;
+  private readonly file: string | undefined;
+
+  /** `store` names a file to read from and append to, and the fingerprint of the weights that its values are of. */
+  constructor(score: Scorer, store?: { file: string; fingerprint: string }) {
+    this.score = score;
+    this.file = store?.file;
+    if (store) this.open(store);
+  }
+
+  /** The scores of every example's completions. What is not known is computed in one run for the whole group. */
+  async of(examples: readonly TokenizedExample[]): Promise<CompletionScore[]> {
+    const keys = examples.map(exampleKey);
+    if (keys.some((key) => !this.known.has(key))) {
+      const scores = await this.score(examples);
+      let start = 0;
+      examples.forEach(({ completions }, i) => {
+        this.remember(keys[i]!, scores.slice(start, start + completions.length));
+        start += completions.length;
+      });
+    }
+    return keys.flatMap((key) => this.known.get(key)!);
+  }
+
+  /** The first value of an example stays: a later run in another group may round differently. */
+  private remember(key: string, scores: readonly CompletionScore[]): void {
+    if (this.known.has(key)) return;
+    this.known.set(key, scores);
+    if (!this.file) return;
+    const rows = scores.map(({ logp, tokens }) => [
+      logp,
+      Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength).toString("base64"),
+    ]);
+    appendFileSync(this.file, `${JSON.stringify([key, rows])}\n`);
+  }
+
+  private open({ file, fingerprint }: { file: string; fingerprint: string }): void {
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
+    if (lines[0] !== JSON.stringify({ fingerprint })) {
+      writeFileSync(file, `${JSON.stringify({ fingerprint })}\n`);
+      return;
+    }
+    // A run that was killed may have left half a line; what follows the last line break is not a value.
+    const whole = lines.slice(1, -1);
+    if (lines.at(-1) !== "") writeFileSync(file, `${lines.slice(0, -1).join("\n")}\n`);
+    for (const line of whole) {
+      const [key, rows] = JSON.parse(line) as [string, [number, string][]];
+      this.known.set(
+        key,
+        rows.map(([logp, tokens]) => ({
+          logp,
+          tokens: new Float32Array(Uint8Array.from(Buffer.from(tokens, "base64")).buffer),
+        })),
+      );
+    }
+  }
+}
+
+function exampleKey({ prompt, completions }: TokenizedExample): string {
+  const hash = createHash("sha256").update(Int32Array.of(prompt.length, ...completions.map((c) => c.length)));
+  for (const ids of [prompt, ...completions]) hash.update(ids);
+  return hash.digest("base64");
+}
+
+/** A hash of all weights' names, shapes and values. */
+export function fingerprint(weights: Weights): string {
+  const hash = createHash("sha256");
+  for (const name of Object.keys(weights).sort()) {
+    const { dims, data } = weights[name]!;
+    hash.update(`${name} ${dims}`).update(data);
+  }
+  return hash.digest("hex");
+}

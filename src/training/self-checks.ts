@@ -1,0 +1,81 @@
+/**
+ * What a run checks of itself before it trusts its own numbers. Each failure is a defect of preftune or a broken model
+ * file, never a setting, and training on would only hide it: the run stops with an explanation.
+ */
+
+import { describeOrigin, type TokenizedExample } from "../data/example.ts";
+import { TrainingError } from "../errors.ts";
+import type { Objective } from "../objectives/index.ts";
+import type { CompletionScore, Engine, StepOutput } from "./engine.ts";
+import type { FlatArray } from "./flat.ts";
+
+/** How far two float32 computations of one log-probability may be apart, in nats: both sum thousands of roundings. */
+const tolerance = (logp: number): number => 2e-3 + 1e-5 * Math.abs(logp);
+
+/** At step 0 the policy is the reference: equal log-probabilities, the objective's known loss, rewards of 0. */
+export function checkStartsAtReference(
+  objective: Objective,
+  output: StepOutput,
+  reference: readonly CompletionScore[],
+): void {
+  output.scores.forEach(({ logp }, i) => {
+    const expected = reference[i]!.logp;
+    if (!(Math.abs(logp - expected) <= tolerance(expected))) {
+      throw new TrainingError(
+        `Self-check failed: before the first step the policy must be the reference, but their log-probabilities of a completion are ${logp} and ${expected} nats. Please report this with the model's name.`,
+      );
+    }
+  });
+  const known = objective.lossAtReference;
+  if (known === undefined) return;
+  for (const loss of Array.from(output.losses)) {
+    if (!(Math.abs(loss - known) <= 1e-2 * Math.max(1, Math.abs(known)))) {
+      throw new TrainingError(
+        `Self-check failed: the first loss must be ${known.toFixed(6)} while the policy is the reference, but it is ${loss}. Please report this with the model's name.`,
+      );
+    }
+  }
+}
+
+/** An example's completions scored each alone must have the log-probabilities that they have packed together. */
+export async function checkPackingIsExact(engine: Engine, examples: readonly TokenizedExample[]): Promise<void> {
+  const packed = await engine.score("policy", examples);
+  const { prompt, completions } = examples[0]!;
+  for (const [i, completion] of completions.entries()) {
+    const [alone] = await engine.score("policy", [{ prompt, completions: [completion] }]);
+    const difference = Math.abs(alone!.logp - packed[i]!.logp);
+    if (!(difference <= tolerance(alone!.logp))) {
+      throw new TrainingError(
+        `Self-check failed: a completion scored alone has ${alone!.logp} nats, packed with others ${packed[i]!.logp}. Please report this with the model's name.`,
+      );
+    }
+  }
+}
+
+/** Every trainable tensor must be reached by the gradient. A fresh adapter's A matrices are not until its B are non-zero. */
+export function checkGradientsReachAll(gradients: FlatArray, trainable: FlatArray): void {
+  const isZero = (values: Float32Array) => values.every((x) => x === 0);
+  const freshB = new Set(
+    [...trainable.views].filter(([name, { data }]) => name.endsWith(".lora_B") && isZero(data)).map(([name]) => name),
+  );
+  for (const [name, { data }] of gradients.views) {
+    if (!isZero(data) || (freshB.size > 0 && name.endsWith(".lora_A"))) continue;
+    throw new TrainingError(`Self-check failed: no gradient reaches "${name}", so it would not be trained.`);
+  }
+}
+
+/** Stops at a loss that is not a number, before it reaches the weights. */
+export function checkFinite(output: StepOutput, group: readonly TokenizedExample[], step: number): void {
+  const bad = group.filter((_, i) => !Number.isFinite(output.losses[i]));
+  if (bad.length > 0) throw nonFinite("loss", bad, step);
+}
+
+export function checkFiniteNorm(norm: number, examples: readonly TokenizedExample[], step: number): void {
+  if (!Number.isFinite(norm)) throw nonFinite("gradient", examples, step);
+}
+
+function nonFinite(what: string, rows: readonly TokenizedExample[], step: number): TrainingError {
+  return new TrainingError(
+    `Step ${step}: the ${what} became non-finite at ${rows.map(({ origin }) => describeOrigin(origin)).join(", ")}. The step was not taken; the last checkpoint is good. Lower --learning-rate, or look at these rows.`,
+  );
+}
