@@ -7,13 +7,13 @@
  */
 
 import { ConfigError, DataError } from "../errors.ts";
-import { promptIds, tokenizeCompletions } from "../text/boundary.ts";
+import { promptIds, type TokenizedText, tokenizeCompletions } from "../text/boundary.ts";
 import { ConversationError } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
 import { Ledger } from "./ledger.ts";
 import { preferenceExample, promptExample } from "./preferences.ts";
-import { RowProblem, rowError } from "./problem.ts";
+import { type Cause, RowProblem, rowError } from "./problem.ts";
 import { type Row, readRows } from "./read.ts";
 import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
 
@@ -102,14 +102,22 @@ async function* allRows(files: readonly string[]): AsyncGenerator<Row> {
 
 function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledger): TokenizedExample {
   const { origin } = example;
-  const text = conversationally(() =>
-    tokenizeCompletions(options.tokenizer, example.prompt, example.completions, options),
-  );
+  const { tokenizer } = options;
+  const text = conversationally(() => tokenizeCompletions(tokenizer, example.prompt, example.completions, options));
   if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
-  if (text.completions.some((ids) => ids.length === 1 && isEndToken(options.tokenizer, ids[0]!))) {
+  if (text.completions.some((ids) => ids.length === 1 && tokenizer.specialIds.has(ids[0]!))) {
     throw new RowProblem("empty completion", "a completion has nothing but its end token");
   }
   refuseIdentical(text.completions, "chosen and rejected have the same tokens");
+  const fitted = fitToLimits(text, origin, options);
+  if (fitted.cut.length > 0) ledger.shorten(fitted.cut, origin);
+  if (text.merged) ledger.noteMerged(origin);
+  if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
+  return { origin, prompt: fitted.prompt, completions: fitted.completions };
+}
+
+/** The pair within its limits, and what was cut for it. */
+function _fit(text: TokenizedText, origin: RowOrigin, options: PreferenceOptions) {
   const problem = tooLong(text, options);
   if (problem !== undefined && options.truncation === "drop") throw problem;
   if (problem !== undefined && options.truncation === "error") {
@@ -119,19 +127,10 @@ function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledg
   }
   const { prompt, completions, promptCut, completionsCut } = shorten(text, options);
   if (completionsCut) refuseIdentical(completions, "chosen and rejected have the same tokens once shortened");
-  if (promptCut || completionsCut) {
-    ledger.shorten(
-      [...(promptCut ? ["prompt too long" as const] : []), ...(completionsCut ? ["completion too long" as const] : [])],
-      origin,
-    );
-  }
-  if (text.merged) ledger.noteMerged(origin);
-  if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
-  return { origin, prompt, completions };
-}
-
-function isEndToken(tokenizer: Tokenizer, id: number): boolean {
-  return id === tokenizer.eosId || tokenizer.specialIds.has(id);
+  const cut: Cause[] = [];
+  if (promptCut) cut.push("prompt too long");
+  if (completionsCut) cut.push("completion too long");
+  return { prompt, completions, cut };
 }
 
 /** Two completions of the same tokens prefer nothing: their margin is 0 whatever the model. */

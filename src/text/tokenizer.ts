@@ -153,41 +153,38 @@ interface AddedToken {
   readonly special: boolean;
 }
 
-/** The files with every default filled in: named special tokens are added tokens, as transformers makes them. */
+/** The files with every default filled in: named special tokens are special added tokens, as transformers makes them. */
 function settle({ tokenizer, config }: TokenizerFiles) {
   const known = vocabulary(tokenizer);
-  const added: JsonObject[] = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens.filter(isObject) : [];
-  const byContent = new Map(added.map((token) => [token.content, token.id]));
+  const added = new Map<string, JsonObject>();
+  for (const token of Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : []) {
+    if (isObject(token)) added.set(String(token.content), token);
+  }
   for (const name of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
     const content = tokenName(config[name]);
-    if (content === undefined || byContent.has(content)) continue;
-    const id = known.get(content);
-    if (id === undefined) {
-      if (name === "unk_token" || name === "pad_token") continue;
+    if (content === undefined) continue;
+    const id = added.get(content)?.id ?? known.get(content);
+    if (id !== undefined) {
+      const plain = { normalized: false, lstrip: false, rstrip: false, single_word: false };
+      added.set(content, { ...plain, ...added.get(content), id, content, special: true });
+    } else if (name === "bos_token" || name === "eos_token") {
       throw new CheckpointError(
         `tokenizer_config.json names ${JSON.stringify(content)} as ${name}, but tokenizer.json has no such token. Take both files from the same model.`,
       );
     }
-    added.push({ id, content, special: true, normalized: false, lstrip: false, rstrip: false, single_word: false });
-    byContent.set(content, id);
   }
-  const addedTokens = added.map(
-    (token): AddedToken => ({
-      id: Number(token.id),
-      content: String(token.content),
-      special: token.special === true,
-    }),
-  );
   return {
     tokens: { bos: tokenName(config.bos_token), eos: tokenName(config.eos_token) },
-    addedTokens,
+    addedTokens: [...added].map(
+      ([content, { id, special }]): AddedToken => ({ id: Number(id), content, special: special === true }),
+    ),
     tokenizer: {
       normalizer: null,
       post_processor: null,
       decoder: null,
       ...tokenizer,
       pre_tokenizer: exactPreTokenizer(tokenizer.pre_tokenizer ?? null),
-      added_tokens: added,
+      added_tokens: [...added.values()],
     } as JsonObject,
   };
 }

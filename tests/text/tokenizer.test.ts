@@ -118,6 +118,14 @@ describe("special tokens", () => {
     expect([...tokenizerFromFiles({ ...files, tokenizer }).encode("A<end>")]).toEqual([65, 256]);
   });
 
+  test("named in the configuration are special, whatever tokenizer.json says of them", () => {
+    const files = byteFiles({});
+    const added_tokens = [{ id: 256, content: "<end>", special: false }];
+    const tokenizer = tokenizerFromFiles({ ...files, tokenizer: { ...files.tokenizer, added_tokens } });
+    expect(tokenizer.specialIds).toContain(256);
+    expect(tokenizer.decode([65, 256], { skipSpecialTokens: true })).toBe("A");
+  });
+
   test("may be written as objects", () => {
     const tokenizer = tokenizerFromFiles(byteFiles({ config: { eos_token: { content: "<end>", special: true } } }));
     expect(tokenizer.eosId).toBe(256);
