@@ -117,7 +117,7 @@ function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledg
 }
 
 /** The pair within its limits, and what was cut for it. */
-function _fit(text: TokenizedText, origin: RowOrigin, options: PreferenceOptions) {
+function fitToLimits(text: TokenizedText, origin: RowOrigin, options: PreferenceOptions) {
   const problem = tooLong(text, options);
   if (problem !== undefined && options.truncation === "drop") throw problem;
   if (problem !== undefined && options.truncation === "error") {
