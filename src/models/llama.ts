@@ -12,13 +12,12 @@ import {
   concat,
   gather,
   matmul,
-  mul,
   product,
   reshape,
   rmsNorm,
   rope,
   scope,
-  silu,
+  swiglu,
   type Tensor,
   transpose,
 } from "../tensor/index.ts";
@@ -172,7 +171,7 @@ class Block {
     const module = (name: string) => `${this.path}.mlp.${name}`;
     const normalized = this.norm("post_attention_layernorm", x);
     const [gate, up] = this.p.linears([module("gate_proj"), module("up_proj")], normalized);
-    const [down] = this.p.linears([module("down_proj")], mul(silu(gate!), up!));
+    const [down] = this.p.linears([module("down_proj")], swiglu(gate!, up!));
     return add(x, down!);
   }
 

@@ -18,11 +18,18 @@ import {
   sqrt,
   sub,
 } from "./operations.ts";
+import { sameShape } from "./shape.ts";
 import { makeNode, type Node, shapeError, Tensor } from "./tensor.ts";
 
 /** x * sigmoid(x), also called swish. */
 export function silu(x: Tensor): Tensor {
   return makeNode("silu", [x], x.shape);
+}
+
+/** silu(gate) * up, the activation of gated feed-forward layers (Shazeer 2020). */
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  if (!sameShape(gate.shape, up.shape)) throw shapeError("swiglu", [gate, up], "both must have one shape");
+  return makeNode("swiglu", [gate, up], gate.shape);
 }
 
 /** x * weight / sqrt(mean(x^2) + epsilon), the mean over the last axis: x [..., n], weight [n]. (Zhang and Sennrich 2019.) */
@@ -56,9 +63,11 @@ export function rope(
 ): Tensor {
   const { heads, inverse = false } = options;
   const half = tables.cos.shape[1];
-  const width = x.shape[1];
-  if (x.shape.length !== 2 || typeof width !== "number" || typeof half !== "number" || width !== heads * half * 2) {
-    throw shapeError("rope", [x, positions, tables.cos], `needs [T, ${heads} heads * D] and tables [P, D / 2]`);
+  const rows = x.shape.length === 2 && typeof half === "number" && x.shape[1] === heads * half * 2;
+  const placed = positions.dtype === "int64" && sameShape(positions.shape, x.shape.slice(0, 1));
+  if (!rows || !placed || !sameShape(tables.cos.shape, tables.sin.shape)) {
+    const reason = `needs x [T, ${heads} heads * D], positions [T] of int64, and both tables [P, D / 2]`;
+    throw shapeError("rope", [x, positions, tables.cos, tables.sin], reason);
   }
   return makeNode("rope", [x, positions, tables.cos, tables.sin], x.shape, { attributes: { heads, inverse } });
 }
@@ -72,6 +81,8 @@ export function attend(scores: Tensor, values: Tensor): Tensor {
 /** The meaning of each fused operation in primitives: one tensor an output. */
 export const decompositions: Readonly<Record<string, (node: Node) => Tensor[]>> = {
   silu: ({ inputs: [x] }) => [mul(x!, sigmoid(x!))],
+
+  swiglu: ({ inputs: [gate, up] }) => [mul(silu(gate!), up!)],
 
   rmsNorm: ({ inputs: [x, weight], attributes }) => {
     const size = x!.shape.at(-1) as number;

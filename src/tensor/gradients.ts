@@ -56,6 +56,15 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
   abs: (_, dy, [x]) => [where(greaterOrEqual(x!, 0), dy, neg(dy))],
   sigmoid: scaled((y) => mul(y, sub(1, y))),
   softplus: scaled((_, x) => sigmoid(x)),
+  /**
+   * With s = gate sigmoid(gate): ds/dgate = s + sigmoid(gate) (1 - s). The rule computes s anew from the gate, which is
+   * kept anyway: holding the forward pass's s until here would cost more than the product.
+   */
+  swiglu: (_, dy, [gate, up]) => {
+    const gateSigmoid = sigmoid(gate!);
+    const s = mul(gate!, gateSigmoid);
+    return [mul(mul(dy, up!), add(s, mul(gateSigmoid, sub(1, s)))), mul(dy, s)];
+  },
   silu: scaled((y, x) => add(y, mul(sigmoid(x), sub(1, y)))),
   add: (_, dy, [a, b]) => [sumTo(dy, a!.shape), sumTo(dy, b!.shape)],
   sub: (_, dy, [a, b]) => [sumTo(dy, a!.shape), neg(sumTo(dy, b!.shape))],
@@ -80,7 +89,8 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
     const kept = x!.shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
     return [broadcastTo(reshape(dy, kept), x!)];
   },
-  logSumExp: (_, dy, [x]) => [mul(softmax(x!), dy)],
+  /** softmax(x) = exp(x - y) takes the sum that is known already, and an engine can do each pass in place. */
+  logSumExp: (y, dy, [x]) => [mul(exp(sub(x!, y)), dy)],
   softmax: (y, dy) => [mul(y, sub(dy, reduceSum(mul(dy, y), [-1], { keepDims: true })))],
 
   // Products.

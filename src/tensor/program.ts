@@ -5,6 +5,7 @@
 
 import { ShapeError } from "../errors.ts";
 import { decompositions } from "./fused.ts";
+import { rewrite } from "./rewrite.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { constant, type Node, Tensor } from "./tensor.ts";
 
@@ -88,7 +89,9 @@ export function optimize(program: Program, options: OptimizeOptions): Program {
     for (const node of topologicalOrder([root], rebuilt)) {
       const moved: Node = { ...node, inputs: node.inputs.map((t) => rebuilt.get(t.node)![t.index]!) };
       const decompose = options.fused.has(node.op) ? undefined : decompositions[node.op];
+      const rewritten = rewrite(moved);
       if (decompose) rebuilt.set(node, decompose(moved).map(rebuild));
+      else if (rewritten) rebuilt.set(node, [rebuild(rewritten)]);
       else if (options.fold && isFoldable(moved)) rebuilt.set(node, [rebuild(foldNode(moved, options.fold))]);
       else rebuilt.set(node, intern(moved));
     }
