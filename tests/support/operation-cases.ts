@@ -93,13 +93,6 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   silu: unary(t.silu),
   swiglu: [
     {
-      title: "elementwise",
-      inputs: { gate: spread("B", "N"), up: spread("B", "N") },
-      build: ({ gate, up }) => t.swiglu(gate!, up!),
-    },
-  ],
-  swiglu: [
-    {
       title: "of a gate and a value",
       inputs: { gate: spread("B", "N"), up: spread("B", "N") },
       build: ({ gate, up }) => t.swiglu(gate!, up!),
