@@ -91,13 +91,6 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   sigmoid: unary(t.sigmoid),
   softplus: unary(t.softplus),
   silu: unary(t.silu),
-  swiglu: [
-    {
-      title: "of a gate and a value",
-      inputs: { gate: spread("B", "N"), up: spread("B", "N") },
-      build: ({ gate, up }) => t.swiglu(gate!, up!),
-    },
-  ],
   add: binary(t.add),
   sub: binary(t.sub),
   mul: binary(t.mul),
