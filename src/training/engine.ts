@@ -3,6 +3,7 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { type MicroBatch, packExamples } from "../data/microbatch.ts";
 import { rotaryInputValues, type Weights } from "../models/index.ts";
+import type { Parameters } from "../models/parameters.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
 import { FlatArray } from "./flat.ts";
@@ -36,43 +37,40 @@ export interface EngineOptions {
 export class Engine implements AsyncDisposable {
   /** The sum of the gradients since `clearGradients`. */
   readonly gradients: FlatArray;
-  private readonly policy: Policy;
+  private readonly o: EngineOptions;
   private readonly rotary: Weights;
-  private readonly executables: { step: Executable; policy: Executable; reference: Executable };
+  private readonly stepExecutable: Executable;
+  /** Forward passes by their parameters, compiled when first needed: each holds engine memory of its own. */
+  private readonly scorers = new Map<Parameters, Executable>();
 
-  private constructor(policy: Policy, rotary: Weights, executables: Engine["executables"]) {
-    this.policy = policy;
-    this.rotary = rotary;
-    this.executables = executables;
-    this.gradients = new FlatArray([...policy.trainable.views].map(([name, { dims }]) => ({ name, shape: dims })));
+  private constructor(options: EngineOptions, stepExecutable: Executable) {
+    this.o = options;
+    this.stepExecutable = stepExecutable;
+    this.rotary = rotaryInputValues(options.policy.model, options.maxPositions);
+    const { views } = options.policy.trainable;
+    this.gradients = new FlatArray([...views].map(([name, { dims }]) => ({ name, shape: dims })));
   }
 
-  static async create({ policy, objective, runtime, threads, maxPositions }: EngineOptions): Promise<Engine> {
-    const compile = { threads };
-    const { model, parameters, referenceParameters } = policy;
-    const step = await runtime.compile(policy.step(objective), compile);
-    const policyScores = await runtime.compile(scoreProgram(model, parameters), compile);
-    const reference =
-      referenceParameters === parameters
-        ? policyScores
-        : await runtime.compile(scoreProgram(model, referenceParameters), compile);
-    const rotary = rotaryInputValues(model, maxPositions);
-    return new Engine(policy, rotary, { step, policy: policyScores, reference });
+  static async create(options: EngineOptions): Promise<Engine> {
+    const { policy, objective, runtime, threads } = options;
+    return new Engine(options, await runtime.compile(policy.step(objective), { threads }));
   }
 
   /** Scores every completion with the policy as it is now, or with the reference. */
   async score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[]> {
+    const { policy } = this.o;
     const batch = packExamples(examples);
-    const weights = who === "policy" ? this.policy.weights : this.policy.referenceWeights;
-    const outputs = await this.executables[who].run({ ...weights, ...this.rotary, ...batchInputs(batch) });
-    return completionScores(batch, outputs);
+    const [weights, parameters] =
+      who === "policy" ? [policy.weights, policy.parameters] : [policy.referenceWeights, policy.referenceParameters];
+    const scorer = await this.scorer(parameters);
+    return completionScores(batch, await scorer.run({ ...weights, ...this.rotary, ...batchInputs(batch) }));
   }
 
   /** Runs the step and adds `scale` times the gradient of the summed loss to `gradients`. */
   async step(examples: readonly Scorable[], reference: readonly number[], scale: number): Promise<StepOutput> {
     const batch = packExamples(examples);
-    const outputs = await this.executables.step.run({
-      ...this.policy.weights,
+    const outputs = await this.stepExecutable.run({
+      ...this.o.policy.weights,
       ...this.rotary,
       ...batchInputs(batch),
       reference: vector(reference),
@@ -92,8 +90,17 @@ export class Engine implements AsyncDisposable {
     this.gradients.data.fill(0);
   }
 
+  private async scorer(parameters: Parameters): Promise<Executable> {
+    const known = this.scorers.get(parameters);
+    if (known) return known;
+    const { policy, runtime, threads } = this.o;
+    const executable = await runtime.compile(scoreProgram(policy.model, parameters), { threads });
+    this.scorers.set(parameters, executable);
+    return executable;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const executable of new Set(Object.values(this.executables))) await executable[Symbol.asyncDispose]();
+    for (const executable of [this.stepExecutable, ...this.scorers.values()]) await executable[Symbol.asyncDispose]();
   }
 }
 

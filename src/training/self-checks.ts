@@ -37,16 +37,18 @@ export function checkStartsAtReference(
   }
 }
 
-/** An example's completions scored each alone must have the log-probabilities that they have packed together. */
-export async function checkPackingIsExact(engine: Engine, examples: readonly TokenizedExample[]): Promise<void> {
-  const packed = await engine.score("policy", examples);
-  const { prompt, completions } = examples[0]!;
+/** An example's completions scored each alone must have the log-probabilities that they had packed with all others. */
+export async function checkPackingIsExact(
+  engine: Engine,
+  packed: StepOutput,
+  { prompt, completions }: TokenizedExample,
+): Promise<void> {
   for (const [i, completion] of completions.entries()) {
-    const [alone] = await engine.score("policy", [{ prompt, completions: [completion] }]);
-    const difference = Math.abs(alone!.logp - packed[i]!.logp);
-    if (!(difference <= tolerance(alone!.logp))) {
+    const [alone] = await engine.score("reference", [{ prompt, completions: [completion] }]);
+    const together = packed.scores[i]!.logp;
+    if (!(Math.abs(alone!.logp - together) <= tolerance(alone!.logp))) {
       throw new TrainingError(
-        `Self-check failed: a completion scored alone has ${alone!.logp} nats, packed with others ${packed[i]!.logp}. Please report this with the model's name.`,
+        `Self-check failed: a completion scored alone has ${alone!.logp} nats, packed with others ${together}. Please report this with the model's name.`,
       );
     }
   }

@@ -56,10 +56,10 @@ export class Trainer {
   async check(examples: readonly TokenizedExample[]): Promise<void> {
     const { engine, objective } = this.o;
     const [group] = this.groups(examples);
-    await checkPackingIsExact(engine, group!);
     const { output, reference } = await this.run(group!, 1);
     engine.clearGradients();
     if (reference) checkStartsAtReference(objective, output, reference);
+    await checkPackingIsExact(engine, output, group![0]!);
   }
 
   /** Takes one optimizer step on the examples. `index` counts from 0. Throws TrainingError before a non-finite update. */
