@@ -86,16 +86,28 @@ describe("drawing", () => {
     );
   });
 
-  // The 99.9th percentiles of chi-square are 27.9 for 9 degrees of freedom and 13.8 for 2.
   const z = Float32Array.of(2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5, -2, 2);
+  const ranked = [0, 9, 1, 2, 3, 4, 5, 6, 7, 8];
 
+  test.each([1, 2, 5, 9])("the nucleus is the smallest set that holds topP: %d tokens, or one more", (size) => {
+    const p = softmax(z, 1);
+    const held = sum(ranked.slice(0, size).map((id) => p[id]!));
+    const seen = (topP: number) => {
+      const random = new Random(3);
+      return new Set(Array.from({ length: 5000 }, () => chooseToken(z, { temperature: 1, topP }, random)));
+    };
+    expect(seen(held - 1e-6)).toEqual(new Set(ranked.slice(0, size)));
+    expect(seen(held + 1e-6)).toEqual(new Set(ranked.slice(0, size + 1)));
+  });
+
+  // The 99.9th percentiles of chi-square are 27.9 for 9 degrees of freedom and 13.8 for 2.
   test.each([0.5, 1, 3])("follows softmax(z / %d)", (temperature) => {
     expect(chiSquare(z, softmax(z, temperature), { temperature, topP: 1 })).toBeLessThan(27.9);
   });
 
   test("within the nucleus it follows the renormalized softmax", () => {
     const p = softmax(z, 1); // 0.27 twice, 0.16, 0.10, ...: three tokens hold 0.7, two do not.
-    const nucleus = [0, 9, 1];
+    const nucleus = ranked.slice(0, 3);
     const held = sum(nucleus.map((id) => p[id]!));
     const expected = p.map((q, id) => (nucleus.includes(id) ? q / held : 0));
     expect(chiSquare(z, expected, { temperature: 1, topP: 0.65 })).toBeLessThan(13.8);
