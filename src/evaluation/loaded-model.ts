@@ -1,0 +1,125 @@
+/** A model opened for use, with or without an adapter: text in, text out. */
+
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { openCheckpoint } from "../checkpoints/open.ts";
+import { readAdapter } from "../checkpoints/peft.ts";
+import { checkpointParameters, type LanguageModel, loadWeights, modelFor, type Weights } from "../models/index.ts";
+import type { Parameters } from "../models/parameters.ts";
+import { nodeRuntime } from "../runtime/node.ts";
+import { type GenerateOptions, type Generation, Generator, stopTokens } from "../sampling/index.ts";
+import { type PromptOptions, promptIds } from "../text/boundary.ts";
+import type { Content } from "../text/chat.ts";
+import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
+import { continuedPolicy } from "../training/policy.ts";
+
+export interface LoadModelOptions {
+  /** Folder of a PEFT LoRA adapter to put on the model. */
+  readonly adapter?: string | undefined;
+  /** Threads of the engine; all cores if not given. */
+  readonly threads?: number | undefined;
+}
+
+export interface AnswerOptions extends PromptOptions, Omit<GenerateOptions, "stopTokens" | "onToken"> {
+  /** Called with each piece of text as it is written, and the index of its prompt. */
+  readonly onText?: (text: string, index: number) => void;
+}
+
+export interface Answer extends Generation {
+  /** The new tokens as text, without special tokens. */
+  readonly text: string;
+}
+
+interface Parts {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  readonly parameters: Parameters;
+  readonly weights: Weights;
+  readonly threads: number | undefined;
+}
+
+/** Opens a Hugging Face folder or GGUF file. Dispose of what it returns. Throws CheckpointError, ConfigError for an adapter that does not fit. */
+export async function loadModel(path: string, { adapter, threads }: LoadModelOptions = {}): Promise<LoadedModel> {
+  using checkpoint = await openCheckpoint(path);
+  const model = modelFor(checkpoint);
+  const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
+  const lora = adapter === undefined ? undefined : readAdapter(adapter);
+  const weights = loadWeights(checkpoint, model);
+  const base = { parameters: checkpointParameters(model.weights), weights };
+  const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;
+  return new LoadedModel({ checkpoint, model, tokenizer, parameters, weights: bound, threads });
+}
+
+export class LoadedModel implements AsyncDisposable {
+  readonly model: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  /** How the model's programs get their parameters, and what to bind for them: with the adapter, where there is one. */
+  readonly parameters: Parameters;
+  readonly weights: Weights;
+  readonly threads: number | undefined;
+  private readonly stops: Set<number>;
+  private generator: Promise<Generator> | undefined;
+
+  /** Use loadModel. */
+  constructor({ checkpoint, model, tokenizer, parameters, weights, threads }: Parts) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.parameters = parameters;
+    this.weights = weights;
+    this.threads = threads;
+    this.stops = stopTokens(checkpoint, tokenizer);
+  }
+
+  /** Answers each prompt, a text or a conversation. Throws ConfigError for an option out of range, DataError for a prompt that is empty or too long. */
+  async generate(prompts: readonly Content[], options: AnswerOptions): Promise<Answer[]> {
+    const ids = prompts.map((prompt) => promptIds(this.tokenizer, prompt, options));
+    return this.generateFromIds(ids, options);
+  }
+
+  /** Answers prompts that are token ids already. */
+  async generateFromIds(prompts: readonly Int32Array[], { onText, ...options }: AnswerOptions): Promise<Answer[]> {
+    const { model, parameters, weights, threads } = this;
+    this.generator ??= Generator.create({ model, parameters, weights, threads, runtime: nodeRuntime });
+    const generator = await this.generator;
+    const textOf = (index: number, tokens: readonly number[]) =>
+      this.tokenizer.decodeAfter(prompts[index]!, tokens, { skipSpecialTokens: true });
+    const pieces = onText && streamed(textOf, onText);
+    const generations = await generator.generate(prompts, {
+      ...options,
+      stopTokens: this.stops,
+      ...(pieces && { onToken: pieces.add }),
+    });
+    const answers = generations.map((generation, index) => ({ ...generation, text: textOf(index, generation.tokens) }));
+    answers.forEach(({ text }, index) => {
+      pieces?.finish(text, index);
+    });
+    return answers;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.generator)?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Turns tokens into pieces of text. A character whose bytes are not all there yet waits for the rest of them. */
+function streamed(
+  textOf: (index: number, tokens: readonly number[]) => string,
+  onText: (text: string, index: number) => void,
+) {
+  const tokens: number[][] = [];
+  const written: number[] = [];
+  const write = (text: string, index: number) => {
+    const start = written[index] ?? 0;
+    if (text.length <= start) return;
+    written[index] = text.length;
+    onText(text.slice(start), index);
+  };
+  return {
+    add(token: number, index: number): void {
+      tokens[index] ??= [];
+      tokens[index].push(token);
+      write(textOf(index, tokens[index]).replace(/\ufffd+$/, ""), index);
+    },
+    finish: write,
+  };
+}
