@@ -1,0 +1,112 @@
+/** `preftune generate`: a model's answers to prompts. */
+
+import { z } from "zod";
+import { loadPrompts } from "../../data/load.ts";
+import { ConfigError } from "../../errors.ts";
+import { type Answer, type AnswerOptions, type LoadedModel, loadModel } from "../../evaluation/loaded-model.ts";
+import { promptIds } from "../../text/boundary.ts";
+import type { Content } from "../../text/chat.ts";
+import { dpoSchema } from "../../training/config.ts";
+import type { CommandDefinition, Invocation, Io } from "../command.ts";
+import { checkSettings } from "../settings.ts";
+import { Screen } from "../terminal/screen.ts";
+import { printable } from "../terminal/text.ts";
+
+const schema = z.strictObject({
+  model: dpoSchema.shape.model,
+  adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
+  prompt: z.string().min(1).optional().describe("the prompt itself"),
+  prompts: z.string().min(1).optional().describe("a file of rows with a prompt: JSONL or JSON, also gzipped"),
+  limit: dpoSchema.shape.limit,
+  system: z.string().optional().describe("a system message before the prompt"),
+  raw: z.boolean().default(false).describe("continue the text as it stands, without the model's chat template"),
+  maxNewTokens: z.number().int().positive().default(128).describe("longest answer, in tokens"),
+  temperature: z.number().min(0).default(0).describe("0 takes the most probable token; larger draws more freely"),
+  topP: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe("draw from the most probable tokens of this total probability"),
+  seed: dpoSchema.shape.seed,
+  json: z.boolean().default(false).describe("print one JSON object a prompt"),
+  threads: dpoSchema.shape.threads,
+});
+
+export const generateCommand: CommandDefinition<typeof schema> = {
+  name: "generate",
+  summary: "Answer prompts with a model",
+  description:
+    "A prompt is wrapped as a user's message where the model has a chat template; --raw continues the text as it stands.",
+  schema,
+  groups: {
+    "Model and prompts": {
+      model: "path",
+      adapter: "folder",
+      prompt: "text",
+      prompts: "file",
+      limit: true,
+      system: "text",
+      raw: true,
+    },
+    Sampling: { maxNewTokens: true, temperature: true, topP: true, seed: true },
+    Output: { json: true, threads: true },
+  },
+  examples: [
+    'preftune generate --model SmolLM2-135M-Instruct.gguf --adapter runs/first/adapter --prompt "What is a fjord?"',
+    "preftune generate --model runs/full/model --prompts prompts.jsonl --temperature 0.7 --top-p 0.9 --json",
+  ],
+  run,
+};
+
+interface Prompt {
+  readonly content: Content;
+  readonly ids: Int32Array;
+}
+
+async function run({ flags, given, io }: Invocation): Promise<number> {
+  const settings = schema.parse(checkSettings(schema, flags, given));
+  if ((settings.prompt === undefined) === (settings.prompts === undefined)) {
+    throw new ConfigError("Give either --prompt TEXT or --prompts FILE.");
+  }
+  await using model = await loadModel(settings.model, settings);
+  const prompts = await readPrompts(model, settings);
+  const { maxNewTokens, temperature, topP, seed, json } = settings;
+  const options: AnswerOptions = { maxNewTokens, temperature, topP, seed };
+  const isStreamed = settings.prompt !== undefined && !json;
+  const write = (text: string) => io.stdout.write(io.stdout.isTTY ? printable(text) : text);
+  const answers = await model.generateFromIds(
+    prompts.map(({ ids }) => ids),
+    isStreamed ? { ...options, onText: write } : options,
+  );
+  if (isStreamed) io.stdout.write("\n");
+  else if (json) printJson(io, prompts, answers);
+  else printAnswers(io, prompts, answers);
+  return 0;
+}
+
+async function readPrompts(
+  { tokenizer }: LoadedModel,
+  { prompt, prompts, system, raw, limit }: z.output<typeof schema>,
+): Promise<Prompt[]> {
+  const options = { chat: !raw && tokenizer.hasChatTemplate, system };
+  if (prompt !== undefined) return [{ content: prompt, ids: promptIds(tokenizer, prompt, options) }];
+  const loaded = await loadPrompts({ ...options, files: prompts!, tokenizer, limit, onBadRow: "error" });
+  return loaded.prompts.map(({ content, prompt: ids }) => ({ content, ids }));
+}
+
+function printJson(io: Io, prompts: readonly Prompt[], answers: readonly Answer[]): void {
+  answers.forEach(({ text, tokens, reason }, index) => {
+    const line = { index, prompt: prompts[index]!.content, completion: text, tokens: tokens.length, reason };
+    io.stdout.write(`${JSON.stringify(line)}\n`);
+  });
+}
+
+function printAnswers(io: Io, prompts: readonly Prompt[], answers: readonly Answer[]): void {
+  const screen = new Screen(io.stdout);
+  answers.forEach(({ text }, i) => {
+    const { content } = prompts[i]!;
+    const question = typeof content === "string" ? content : content.at(-1)!.content;
+    screen.print(...(i === 0 ? [] : [""]), screen.paint("bold", printable(question.trim())), printable(text.trim()));
+  });
+}

@@ -1,0 +1,65 @@
+/** What is said when a run has ended: its numbers before and after, and what the model says now. */
+
+import type { Metrics, RunResult, Sample } from "../../training/observer.ts";
+import { formatShare, formatSigned } from "./numbers.ts";
+import { type Paint, plain } from "./screen.ts";
+import { padEnd, padStart, wrap } from "./text.ts";
+
+interface Row {
+  readonly label: string;
+  readonly name: string;
+  readonly format: (value: number) => string;
+}
+
+const rows: readonly Row[] = [
+  { label: "loss", name: "loss", format: (value) => value.toFixed(4) },
+  { label: "reward accuracy", name: "rewards/accuracies", format: (value) => formatShare(value) },
+  { label: "reward margin", name: "rewards/margins", format: (value) => formatSigned(value) },
+  { label: "KL to the reference, nats", name: "kl", format: (value) => value.toFixed(3) },
+];
+
+/** A small table of an evaluation's numbers before and after; empty where there are no two to compare. */
+export function comparisonLines(
+  { before, after }: Pick<RunResult, "before" | "after">,
+  paint: Paint = plain,
+): string[] {
+  if (!before || !after || before.step === after.step) return [];
+  const evaluated = "eval_loss" in after;
+  const value = (metrics: Metrics, name: string) => metrics[evaluated ? `eval_${name}` : name];
+  const cells = rows.flatMap(({ label, name, format }) => {
+    const [first, last] = [value(before, name), value(after, name)];
+    return first === undefined || last === undefined ? [] : [[label, format(first), format(last)] as const];
+  });
+  const title = evaluated ? "on held-out pairs" : "on the training pairs of a step";
+  const heads = [title, `step ${before.step}`, `step ${after.step}`] as const;
+  const widths = [0, 1, 2].map((column) => Math.max(...[heads, ...cells].map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    row.map((text, i) => (i === 0 ? padEnd(text, widths[i]!) : padStart(text, widths[i]! + 3))).join("");
+  return [paint("dim", line(heads)), ...cells.map(line)];
+}
+
+/** Columns narrower than this break nearly every line, so the answers go under each other. */
+const narrowestColumn = 28;
+
+/** A prompt with the reference's answer and the policy's, side by side where there is room. */
+export function sampleLines({ prompt, reference, policy }: Sample, width: number, paint: Paint = plain): string[] {
+  const gap = " │ ";
+  const column = Math.floor((Math.min(width, 120) - gap.length) / 2);
+  const question = wrap(shortPrompt(prompt), Math.min(width, 120)).map((line) => paint("bold", line));
+  if (column < narrowestColumn) {
+    const block = (title: string, text: string) => [paint("dim", title), ...wrap(text, width - 2).map((l) => `  ${l}`)];
+    return [...question, ...block("before", reference), ...block("after", policy)];
+  }
+  const [left, right] = [wrap(reference, column), wrap(policy, column)];
+  const heads = paint("dim", `${padEnd("before", column)}${gap}after`);
+  const lines = Array.from({ length: Math.max(left.length, right.length) }, (_, i) =>
+    `${padEnd(left[i] ?? "", column)}${gap}${right[i] ?? ""}`.trimEnd(),
+  );
+  return [...question, heads, ...lines];
+}
+
+/** The prompt's end, which is what the answers answer. */
+function shortPrompt(prompt: string, limit = 400): string {
+  const text = prompt.trim();
+  return text.length <= limit ? text : `…${text.slice(-limit)}`;
+}

@@ -1,0 +1,92 @@
+/** The line that says how training goes. */
+
+import type { Metrics } from "../../training/observer.ts";
+import { formatCount, formatDuration, formatRate, formatShare, formatSigned } from "./numbers.ts";
+import { clip, textWidth } from "./text.ts";
+
+export interface Progress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly margin: number | undefined;
+  readonly accuracy: number | undefined;
+  readonly pairsPerSecond: number;
+  /** Undefined until it can be told. */
+  readonly secondsLeft: number | undefined;
+}
+
+/** One line of at most `width` cells: parts that have no room are left out, the least important first. */
+export function progressLine(progress: Progress, width: number): string {
+  const { step, steps, loss, margin, accuracy, pairsPerSecond, secondsLeft } = progress;
+  const count = formatCount(steps);
+  const parts = [
+    { text: `step ${formatCount(step).padStart(count.length)}/${count}`, rank: 0 },
+    { text: `loss ${loss.toFixed(4)}`, rank: 1 },
+    { text: margin === undefined ? "" : `margin ${formatSigned(margin)}`, rank: 4 },
+    { text: accuracy === undefined ? "" : `accuracy ${formatShare(accuracy, 0)}`, rank: 3 },
+    { text: `${formatRate(pairsPerSecond)} pairs/s`, rank: 5 },
+    { text: secondsLeft === undefined || step === steps ? "" : `${formatDuration(secondsLeft)} left`, rank: 2 },
+  ].filter(({ text }) => text !== "");
+  const separator = "  ";
+  const line = () => parts.map(({ text }) => text).join(separator);
+  while (parts.length > 1 && textWidth(line()) > width) {
+    const least = parts.reduce((a, b) => (b.rank > a.rank ? b : a));
+    parts.splice(parts.indexOf(least), 1);
+  }
+  return clip(line(), width);
+}
+
+/** What `evaluation` says of held-out pairs, as a line that stays. */
+export function evaluationLine(metrics: Metrics, steps: number): string {
+  const count = formatCount(steps);
+  const [margin, accuracy, kl] = ["rewards/margins", "rewards/accuracies", "kl"].map((name) => metrics[`eval_${name}`]);
+  return [
+    `eval ${formatCount(metrics.step).padStart(count.length)}/${count}`,
+    `loss ${metrics.eval_loss!.toFixed(4)}`,
+    ...(margin === undefined ? [] : [`margin ${formatSigned(margin)}`]),
+    ...(accuracy === undefined ? [] : [`accuracy ${formatShare(accuracy)}`]),
+    ...(kl === undefined ? [] : [`KL ${kl.toFixed(3)}`]),
+  ].join("  ");
+}
+
+/** The last steps, from which the progress line takes means: a single batch's numbers jump too much to be read. */
+export class RecentSteps {
+  private readonly steps: { readonly metrics: Metrics; readonly at: number }[] = [];
+
+  constructor(
+    private readonly total: number,
+    private readonly size = 10,
+  ) {}
+
+  /** Adds a step that ended at a time in seconds. */
+  add(metrics: Metrics, at: number): void {
+    this.steps.push({ metrics, at });
+    if (this.steps.length > this.size) this.steps.shift();
+  }
+
+  get isEmpty(): boolean {
+    return this.steps.length === 0;
+  }
+
+  progress(): Progress {
+    const first = this.steps[0]!;
+    const last = this.steps.at(-1)!;
+    const { step } = last.metrics;
+    // Between ends of steps, so that evaluations and checkpoints on the way count into the time left.
+    const pace = this.steps.length < 2 ? undefined : (last.at - first.at) / (this.steps.length - 1);
+    return {
+      step,
+      steps: this.total,
+      loss: this.mean("loss")!,
+      margin: this.mean("rewards/margins"),
+      accuracy: this.mean("rewards/accuracies"),
+      pairsPerSecond: this.mean("pairs_per_second")!,
+      secondsLeft: pace === undefined ? undefined : pace * (this.total - step),
+    };
+  }
+
+  private mean(name: string): number | undefined {
+    const values = this.steps.flatMap(({ metrics }) => metrics[name] ?? []);
+    return values.length === 0 ? undefined : values.reduce((a, b) => a + b, 0) / values.length;
+  }
+}

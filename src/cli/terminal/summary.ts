@@ -1,0 +1,60 @@
+/** What is said before a run begins: what is trained on what, how long, in how much memory, and where it goes. */
+
+import { basename } from "node:path";
+import type { Ledger } from "../../data/ledger.ts";
+import type { RunSummary } from "../../training/observer.ts";
+import { formatBytes, formatCount, formatMagnitude, formatSetting, formatShare } from "./numbers.ts";
+import { type Paint, plain } from "./screen.ts";
+import { padEnd, printable, wrap } from "./text.ts";
+
+/** The summary's lines, none wider than `width` but for what can't be broken: the ledger's table. */
+export function summaryLines(summary: RunSummary, width: number, paint: Paint = plain): string[] {
+  const rows: [string, string][] = [
+    [
+      "model",
+      `${basename(summary.config.model)}: ${summary.family}, ${formatMagnitude(summary.parameters)} parameters`,
+    ],
+    ["training", describeTuning(summary)],
+    ["data", describeData(summary)],
+    ["steps", describeSteps(summary)],
+    ["memory", `about ${formatBytes(summary.memoryEstimate)}`],
+    ["writes", summary.config.output],
+  ];
+  const labelWidth = Math.max(...rows.map(([label]) => label.length)) + 2;
+  const table = rows.flatMap(([label, text]) =>
+    wrap(text, width - labelWidth).map((line, i) => paint("dim", padEnd(i === 0 ? label : "", labelWidth)) + line),
+  );
+  return [
+    ...table,
+    ...ledgerLines("training rows", summary.ledger),
+    ...ledgerLines("held-out rows", summary.evalLedger),
+  ];
+}
+
+function describeTuning({ config, trainable, parameters }: RunSummary): string {
+  const objective = `${config.loss} loss, beta ${formatSetting(config.beta)}`;
+  const share = `${formatMagnitude(trainable)} parameters (${formatShare(trainable / parameters)})`;
+  if (config.tuning === "full") return `all ${formatMagnitude(trainable)} parameters, ${objective}`;
+  const kind = config.adapter === undefined ? `LoRA of rank ${config.loraRank}` : `the adapter ${config.adapter}`;
+  return `${kind}: ${share}, ${objective}`;
+}
+
+function describeData({ pairs, evalPairs, tokens }: RunSummary): string {
+  const held = evalPairs === 0 ? "no held-out pairs" : `${formatCount(evalPairs)} held-out pairs`;
+  return `${formatCount(pairs)} pairs of ${formatCount(tokens)} tokens together, ${held}`;
+}
+
+function describeSteps({ config, steps, firstStep }: RunSummary): string {
+  const rate = `${config.optimizer} at ${formatSetting(config.learningRate)}, ${config.schedule}`;
+  const resumed = firstStep === 0 ? "" : `, going on after step ${formatCount(firstStep)}`;
+  return `${formatCount(steps)} of ${config.batchSize} pairs, ${rate}${resumed}`;
+}
+
+/** The ledger where there is something to know, else nothing: `data` says how many rows there are. */
+export function ledgerLines(title: string, ledger: Ledger | undefined): string[] {
+  if (ledger === undefined) return [];
+  const { shortened, dropped, boundaryMerged, specialTokens } = ledger.toJSON();
+  const uneventful =
+    shortened + dropped === 0 && boundaryMerged === undefined && Object.keys(specialTokens).length === 0;
+  return uneventful ? [] : ["", title, ...printable(ledger.toString()).split("\n")];
+}
