@@ -6,15 +6,18 @@ tests/golden/tensor/onnx-checker.json with the hash of what passed, which the te
     python tests/reference/tensor_onnx_checker.py
 """
 
-import base64
 import hashlib
 import json
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 import onnx
 from onnx.defs import OpSchema
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tensor"
+ROOT = Path(__file__).parents[2]
+TEST = "tests/tensor/onnx.test.ts"
 Parameter = OpSchema.FormalParameter
 OPTIONAL = OpSchema.FormalParameterOption.Optional
 FLOATS = ("T", ["tensor(float)"], "float32")
@@ -34,6 +37,14 @@ def declare(name: str, domain: str, inputs: list[str], outputs: list[str], attri
     )
 
 
+def emitted() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "every-operation.onnx"
+        # The test itself fails as long as the hash is the old one; what counts is the file that it leaves.
+        subprocess.run(["npx", "vitest", "run", TEST], cwd=ROOT, env={**os.environ, "EMIT_ONNX": str(target)}, capture_output=True)
+        return target.read_bytes()
+
+
 def main() -> None:
     number, whole = OpSchema.AttrType.FLOAT, OpSchema.AttrType.INT
     declare("SimplifiedLayerNormalization", "", ["X", "scale"], ["Y", "inv_std_var"], {"axis": whole, "epsilon": number})
@@ -42,11 +53,12 @@ def main() -> None:
     rotary = ["input", "position_ids", "cos_cache", "sin_cache"]
     declare("RotaryEmbedding", "com.microsoft", rotary, ["output"], {"interleaved": whole, "num_heads": whole})
 
-    data = base64.b64decode((GOLDEN / "every-operation.onnx.base64").read_text())
+    data = emitted()
     model = onnx.load_from_string(data)
     onnx.checker.check_model(model, full_check=True)
     checked = {"sha256": hashlib.sha256(data).hexdigest(), "onnx": onnx.__version__, "nodes": len(model.graph.node)}
-    (GOLDEN / "onnx-checker.json").write_text(json.dumps(checked) + "\n")
+    target = ROOT / "tests" / "golden" / "tensor" / "onnx-checker.json"
+    target.write_text(json.dumps(checked) + "\n")
 
 
 if __name__ == "__main__":

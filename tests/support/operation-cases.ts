@@ -3,10 +3,11 @@
  * checked on them, and the engine against the interpreter.
  */
 
+import { Random } from "../../src/random.ts";
 import type { Value } from "../../src/runtime/runtime.ts";
 import type { Dim, Tensor } from "../../src/tensor/index.ts";
 import * as t from "../../src/tensor/index.ts";
-import { arrayOf, countOf, uniform } from "./programs.ts";
+import { arrayOf, countOf } from "./programs.ts";
 
 /** An input of a case: its shape, letters being sizes drawn at random, and where its values lie. */
 interface CaseInput {
@@ -91,6 +92,13 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   sigmoid: unary(t.sigmoid),
   softplus: unary(t.softplus),
   silu: unary(t.silu),
+  swiglu: [
+    {
+      title: "elementwise",
+      inputs: { gate: spread("B", "N"), up: spread("B", "N") },
+      build: ({ gate, up }) => t.swiglu(gate!, up!),
+    },
+  ],
   add: binary(t.add),
   sub: binary(t.sub),
   mul: binary(t.mul),
@@ -108,6 +116,7 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   })),
 
   reduceSum: reductions,
+  reduceMax: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.reduceMax(x!) }],
   logSumExp: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.logSumExp(x!) }],
   softmax: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.softmax(x!) }],
 
@@ -238,8 +247,8 @@ export function caseTensors({ inputs }: OperationCase, sizes?: ReadonlyMap<strin
 
 /** Sizes for the letters of a case, each 1 to 4, and values for its inputs; float values are exact in float32. */
 export function drawCase({ inputs }: OperationCase, seed: number) {
-  const random = uniform(seed);
-  const whole = (below: number) => Math.floor(random() * below);
+  const random = new Random(seed);
+  const whole = (below: number) => random.below(below);
   const names = Object.values(inputs).flatMap(({ shape }) => shape.flatMap(t.termsOf).flatMap((term) => term.names));
   const sizes = new Map([...new Set(names)].map((name) => [name, 1 + whole(4)]));
   const values = Object.entries(inputs).map(([name, { shape, values: kind }], index): [string, Value] => {
@@ -248,7 +257,7 @@ export function drawCase({ inputs }: OperationCase, seed: number) {
       if (typeof kind !== "string") return whole(kind.below);
       // Multiples of 1/16, shifted by another 1/64 for each input: no two inputs ever meet, and none meets 0.
       const step = (whole(24) + 8 + (index + 1) / 4) / 16;
-      return kind === "positive" || random() < 0.5 ? step : -step;
+      return kind === "positive" || random.next() < 0.5 ? step : -step;
     };
     const data = Array.from({ length: countOf(dims) }, draw);
     return [name, arrayOf(dims, data, typeof kind === "string" ? "float32" : "int64")];

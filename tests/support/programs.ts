@@ -5,17 +5,6 @@ import { interpreter } from "../../src/runtime/interpreter.ts";
 import type { Runtime, Value } from "../../src/runtime/runtime.ts";
 import { type DType, type Tensor, topologicalOrder } from "../../src/tensor/index.ts";
 
-/** Uniform numbers in [0, 1) from a seed (the mulberry32 generator). */
-export function uniform(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export const countOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 
 /** A value of float32, or of int64 where `dtype` says so. */

@@ -9,7 +9,7 @@ import * as t from "../../src/tensor/index.ts";
 import { operationCases } from "../support/operation-cases.ts";
 import { expectClose } from "../support/programs.ts";
 
-const GOLDEN = new URL("../golden/tensor/", import.meta.url);
+const CHECKED = new URL("../golden/tensor/onnx-checker.json", import.meta.url);
 
 /** The first and the last case of every operation as one program. */
 function everyOperation(): Program {
@@ -30,15 +30,12 @@ function everyOperation(): Program {
 }
 
 describe("an emitted program", () => {
-  it("passes the official ONNX checker with every operation in it", async () => {
+  it("passed the official ONNX checker with every operation in it", () => {
     const { model } = t.emitOnnx(everyOperation());
-    const lines = Buffer.from(model)
-      .toString("base64")
-      .match(/.{1,120}/g)!;
-    await expect(`${lines.join("\n")}\n`).toMatchFileSnapshot("../golden/tensor/every-operation.onnx.base64");
-    const checked = JSON.parse(readFileSync(new URL("onnx-checker.json", GOLDEN), "utf8")) as { sha256: string };
-    // After a change of the emitter: vitest -u, then tests/reference/tensor_onnx_checker.py runs the checker on the new file.
-    expect(checked.sha256).toBe(createHash("sha256").update(model).digest("hex"));
+    // For tests/reference/tensor_onnx_checker.py, which is to be run again when the emitter's output has changed.
+    if (process.env.EMIT_ONNX) writeFileSync(process.env.EMIT_ONNX, model);
+    const checked = JSON.parse(readFileSync(CHECKED, "utf8")) as { sha256: string };
+    expect(createHash("sha256").update(model).digest("hex")).toBe(checked.sha256);
   });
 
   it("loads in the engine with every operation in it", async () => {
