@@ -22,7 +22,8 @@ async function compile(program: Program, options: CompileOptions = {}): Promise<
   const optimized = optimize(program, { fused: onnxFused, fold: evaluateNode });
   const session = await ort.InferenceSession.create(emitOnnx(optimized).model, {
     executionProviders: ["cpu"],
-    logSeverityLevel: 3,
+    // Fatal only: what the engine would log as an error it also throws.
+    logSeverityLevel: 4,
     // The graph is already what it should be: further rewriting costs start-up time and gained nothing when measured.
     graphOptimizationLevel: "disabled",
     // Planned for one shape at a time: with micro-batches of many lengths it only held memory (1.7 GB against 1.2 GB).
