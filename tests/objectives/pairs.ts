@@ -1,0 +1,54 @@
+/** What the tests of objectives share: an objective's losses, metrics and gradients on given pairs. */
+
+import type { Objective } from "../../src/objectives/index.ts";
+import { interpreter } from "../../src/runtime/interpreter.ts";
+import type { Runtime, Value } from "../../src/runtime/runtime.ts";
+import { gradients, input, reduceSum } from "../../src/tensor/index.ts";
+import { numbers } from "../support/programs.ts";
+
+/** A pair's values of the chosen and of the rejected completion. */
+export type Two = readonly [chosen: number, rejected: number];
+
+export interface Pair {
+  readonly policy: Two;
+  readonly reference: Two;
+  readonly lengths: Two;
+}
+
+export interface Outcome {
+  readonly losses: number[];
+  readonly metrics: Record<string, number[]>;
+  /** Of the sum of the losses, with respect to each pair's policy log-probabilities. */
+  readonly gradient: Two[];
+}
+
+export async function evaluatePairs(
+  objective: Objective,
+  pairs: readonly Pair[],
+  runtime: Runtime = interpreter,
+): Promise<Outcome> {
+  const tensors = {
+    policy: input("policy", ["2*E"]),
+    reference: input("reference", ["2*E"]),
+    lengths: input("lengths", ["2*E"]),
+  };
+  const { losses, metrics } = objective.build(tensors);
+  const [gradient] = gradients(reduceSum(losses), [tensors.policy]);
+  await using program = await runtime.compile({ outputs: { losses, gradient: gradient!, ...metrics } });
+  const column = (name: keyof Pair): Value => {
+    const values = pairs.flatMap((pair) => pair[name]);
+    const data = runtime === interpreter ? Float64Array.from(values) : Float32Array.from(values);
+    return { dims: [values.length], data };
+  };
+  const results = await program.run({
+    policy: column("policy"),
+    reference: column("reference"),
+    lengths: column("lengths"),
+  });
+  const flat = numbers(results.gradient!);
+  return {
+    losses: numbers(results.losses!),
+    gradient: pairs.map((_, i) => [flat[2 * i]!, flat[2 * i + 1]!]),
+    metrics: Object.fromEntries(Object.keys(metrics).map((name) => [name, numbers(results[name]!)])),
+  };
+}
