@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { it } from "vitest";
 import { likelihood } from "../../src/objectives/index.ts";
 import { gradients, input, reduceSum } from "../../src/tensor/index.ts";
 import { arrayOf, evaluate, expectClose } from "../support/programs.ts";
