@@ -106,11 +106,7 @@ const byRow =
     return out;
   };
 
-function logSumExp(row: Float64Array): number {
-  const largest = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  if (!Number.isFinite(largest)) return largest;
-  return largest + Math.log(row.reduce((total, x) => total + Math.exp(x - largest), 0));
-}
+const maximum = (row: Float64Array): number => row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
 
 const matmul: Kernel = (node, [a, b], dims) => {
   const { transA, transB, alpha } = node.attributes as { transA: boolean; transB: boolean; alpha: number };
@@ -172,18 +168,19 @@ const kernels: Readonly<Record<string, Kernel>> = {
     });
     return out;
   },
-  logSumExp: byRow(
+  reduceMax: byRow(
     () => 1,
     (row, out) => {
-      out[0] = logSumExp(row);
+      out[0] = maximum(row);
     },
   ),
   softmax: byRow(
     (n) => n,
     (row, out) => {
-      const total = logSumExp(row);
+      const largest = maximum(row);
+      const total = row.reduce((sum, x) => sum + Math.exp(x - largest), 0);
       row.forEach((x, i) => {
-        out[i] = Math.exp(x - total);
+        out[i] = Math.exp(x - largest) / total;
       });
     },
   ),

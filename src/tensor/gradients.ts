@@ -3,7 +3,7 @@
  * scalar with respect to y, and returns the gradient with respect to each input (undefined where there is none).
  */
 
-import { inverseDeviation, rope } from "./fused.ts";
+import { inverseDeviation, rope, shiftedExponentials } from "./fused.ts";
 import {
   add,
   broadcastTo,
@@ -89,8 +89,11 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
     const kept = x!.shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
     return [broadcastTo(reshape(dy, kept), x!)];
   },
-  /** softmax(x) = exp(x - y) takes the sum that is known already, and an engine can do each pass in place. */
-  logSumExp: (y, dy, [x]) => [mul(exp(sub(x!, y)), dy)],
+  /** softmax(x), written so that its exponentials are the forward pass's own. */
+  logSumExp: (_, dy, [x]) => {
+    const { exponentials, sum } = shiftedExponentials(x!);
+    return [mul(exponentials, div(dy, sum))];
+  },
   softmax: (y, dy) => [mul(y, sub(dy, reduceSum(mul(dy, y), [-1], { keepDims: true })))],
 
   // Products.

@@ -99,11 +99,14 @@ function reduceShape(shape: Shape, axes: readonly number[], keepDims: boolean): 
   return keepDims ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) : shape.filter((_, i) => !axes.includes(i));
 }
 
-/** log(sum(exp(x))) over the last axis, which is kept with size 1. */
-export function logSumExp(x: Tensor): Tensor {
-  requireFloats("logSumExp", [x]);
-  const axis = normalizeAxis("logSumExp", x, -1);
-  return makeNode("logSumExp", [x], reduceShape(x.shape, [axis], true));
+/**
+ * The largest value over the last axis, which is kept with size 1. It has no gradient rule: it serves to keep exponentials
+ * in range, where it cancels.
+ */
+export function reduceMax(x: Tensor): Tensor {
+  requireFloats("reduceMax", [x]);
+  const axis = normalizeAxis("reduceMax", x, -1);
+  return makeNode("reduceMax", [x], reduceShape(x.shape, [axis], true));
 }
 
 /** e^x / sum(e^x) over the last axis. */

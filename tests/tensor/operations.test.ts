@@ -47,7 +47,7 @@ describe("an operation on shapes that do not fit names itself, the shapes, the p
       `"ShapeError: softmax([]) in layers.3/mlp: there is no axis -1"`,
     );
     expect(refusal(() => t.logSumExp(scalar))).toMatchInlineSnapshot(
-      `"ShapeError: logSumExp([]) in layers.3/mlp: there is no axis -1"`,
+      `"ShapeError: reduceMax([]) in layers.3/mlp: there is no axis -1"`,
     );
   });
 

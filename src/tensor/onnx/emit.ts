@@ -232,11 +232,8 @@ class Emitter {
           attributes: { keepdims: { int: a.keepDims ? 1 : 0 } },
           scope,
         });
-      case "logSumExp":
-        return this.write("ReduceLogSumExp", [inputs[0]!, this.ints([-1])], {
-          attributes: { keepdims: { int: 1 } },
-          scope,
-        });
+      case "reduceMax":
+        return this.write("ReduceMax", [inputs[0]!, this.ints([-1])], { attributes: { keepdims: { int: 1 } }, scope });
       case "softmax":
         return this.write("Softmax", inputs, { attributes: { axis: { int: -1 } }, scope });
       case "matmul": {
