@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { systemReason } from "../checkpoints/files.ts";
 import { ConfigError } from "../errors.ts";
 import { camelCase, type Flag } from "./flags.ts";
 import { nearest } from "./suggest.ts";
@@ -47,7 +48,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConfigError(`--config ${path} can't be read (${(error as Error).message}).`, { cause: error });
+    throw new ConfigError(`--config ${path} can't be read (${systemReason(error)}).`, { cause: error });
   }
 }
 

@@ -3,10 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
 import { type Io, register } from "./command.ts";
-import { dpoCommand } from "./commands/dpo.ts";
-import { exportCommand } from "./commands/export.ts";
-import { generateCommand } from "./commands/generate.ts";
-import { scoreCommand } from "./commands/score.ts";
+import { commands } from "./commands/index.ts";
 import { describeFailure, exitCodes } from "./failure.ts";
 
 /** The command line. `onExit` receives the exit code of the command that was run. */
@@ -24,10 +21,7 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
       getErrHelpWidth: () => io.stderr.columns ?? 100,
     })
     .exitOverride();
-  register(program, dpoCommand, io, onExit);
-  register(program, scoreCommand, io, onExit);
-  register(program, generateCommand, io, onExit);
-  register(program, exportCommand, io, onExit);
+  for (const definition of commands) register(program, definition, io, onExit);
   return program;
 }
 

@@ -10,6 +10,7 @@ import { dpoSchema } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
+import { ledgerLines } from "../terminal/summary.ts";
 import { printable } from "../terminal/text.ts";
 
 const schema = z.strictObject({
@@ -18,6 +19,7 @@ const schema = z.strictObject({
   prompt: z.string().min(1).optional().describe("the prompt itself"),
   prompts: z.string().min(1).optional().describe("a file of rows with a prompt: JSONL or JSON, also gzipped"),
   limit: dpoSchema.shape.limit,
+  onBadRow: dpoSchema.shape.onBadRow,
   system: z.string().optional().describe("a system message before the prompt"),
   raw: z.boolean().default(false).describe("continue the text as it stands, without the model's chat template"),
   maxNewTokens: z.number().int().positive().default(128).describe("longest answer, in tokens"),
@@ -46,6 +48,7 @@ export const generateCommand: CommandDefinition<typeof schema> = {
       prompt: "text",
       prompts: "file",
       limit: true,
+      onBadRow: true,
       system: "text",
       raw: true,
     },
@@ -60,6 +63,8 @@ export const generateCommand: CommandDefinition<typeof schema> = {
 };
 
 interface Prompt {
+  /** The row's place in its file, counted from 0. */
+  readonly index: number;
   readonly content: Content;
   readonly ids: Int32Array;
 }
@@ -70,7 +75,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
     throw new ConfigError("Give either --prompt TEXT or --prompts FILE.");
   }
   await using model = await loadModel(settings.model, settings);
-  const prompts = await readPrompts(model, settings);
+  const prompts = await readPrompts(model, settings, io);
   const { maxNewTokens, temperature, topP, seed, json } = settings;
   const options: AnswerOptions = { maxNewTokens, temperature, topP, seed };
   const isStreamed = settings.prompt !== undefined && !json;
@@ -87,18 +92,20 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
 
 async function readPrompts(
   { tokenizer }: LoadedModel,
-  { prompt, prompts, system, raw, limit }: z.output<typeof schema>,
+  { prompt, prompts, system, raw, limit, onBadRow }: z.output<typeof schema>,
+  io: Io,
 ): Promise<Prompt[]> {
   const options = { chat: !raw && tokenizer.hasChatTemplate, system };
-  if (prompt !== undefined) return [{ content: prompt, ids: promptIds(tokenizer, prompt, options) }];
-  const loaded = await loadPrompts({ ...options, files: prompts!, tokenizer, limit, onBadRow: "error" });
-  return loaded.prompts.map(({ content, prompt: ids }) => ({ content, ids }));
+  if (prompt !== undefined) return [{ index: 0, content: prompt, ids: promptIds(tokenizer, prompt, options) }];
+  const loaded = await loadPrompts({ ...options, files: prompts!, tokenizer, limit, onBadRow });
+  for (const line of ledgerLines("prompts", loaded.ledger)) io.stderr.write(`${line}\n`);
+  return loaded.prompts.map(({ origin, content, prompt: ids }) => ({ index: origin.line - 1, content, ids }));
 }
 
 function printJson(io: Io, prompts: readonly Prompt[], answers: readonly Answer[]): void {
-  answers.forEach(({ text, tokens, reason }, index) => {
-    const line = { index, prompt: prompts[index]!.content, completion: text, tokens: tokens.length, reason };
-    io.stdout.write(`${JSON.stringify(line)}\n`);
+  answers.forEach(({ text, tokens, reason }, i) => {
+    const { index, content: prompt } = prompts[i]!;
+    io.stdout.write(`${JSON.stringify({ index, prompt, completion: text, tokens: tokens.length, reason })}\n`);
   });
 }
 

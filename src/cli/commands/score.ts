@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { z } from "zod";
+import { systemReason } from "../../checkpoints/files.ts";
 import { ConfigError } from "../../errors.ts";
 import { score, scoreSchema } from "../../evaluation/score.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
@@ -80,7 +81,7 @@ class WholeFile implements Disposable {
     try {
       this.descriptor = openSync(this.temporary, "w");
     } catch (error) {
-      throw new ConfigError(`--output ${path} can't be written (${(error as Error).message}).`, { cause: error });
+      throw new ConfigError(`--output ${path} can't be written (${systemReason(error)}).`, { cause: error });
     }
   }
 

@@ -38,9 +38,9 @@ export function formatRate(perSecond: number): string {
   return perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
 }
 
-/** 64.1 % */
+/** 64.1% */
 export function formatShare(share: number, digits = 1): string {
-  return `${(100 * share).toFixed(digits)} %`;
+  return `${(100 * share).toFixed(digits)}%`;
 }
 
 /** +0.113, -0.020; a value that rounds to zero has no sign of its own. */

@@ -47,7 +47,10 @@ export function sampleLines({ prompt, reference, policy }: Sample, width: number
   const column = Math.floor((Math.min(width, 120) - gap.length) / 2);
   const question = wrap(shortPrompt(prompt), Math.min(width, 120)).map((line) => paint("bold", line));
   if (column < narrowestColumn) {
-    const block = (title: string, text: string) => [paint("dim", title), ...wrap(text, width - 2).map((l) => `  ${l}`)];
+    const block = (title: string, text: string) => [
+      paint("dim", title),
+      ...wrap(text, width - 2).map((line) => `  ${line}`.trimEnd()),
+    ];
     return [...question, ...block("before", reference), ...block("after", policy)];
   }
   const [left, right] = [wrap(reference, column), wrap(policy, column)];

@@ -58,6 +58,7 @@ export class RunReporter implements RunObserver {
   /** The run's numbers and answers, before and after. */
   finish({ before, after, samples }: RunResult): void {
     const { screen } = this;
+    if (this.recent === undefined) screen.print("The run had come to its end already.");
     const comparison = comparisonLines({ before, after }, screen.paint);
     if (comparison.length > 0) screen.print("", ...comparison);
     const last = samples.at(-1)?.step;

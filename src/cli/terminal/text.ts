@@ -31,7 +31,7 @@ export function padStart(text: string, width: number): string {
 /** The beginning of a line that fits, with an ellipsis where something is left out. */
 export function clip(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
-  return width < 1 ? "" : `${split(text, width - 1)[0]}…`;
+  return width < 1 ? "" : `${width === 1 ? "" : split(text, width - 1)[0]}…`;
 }
 
 /** A text's lines, each broken between words so that none is wider than `width`; a longer word is cut. */

@@ -1,0 +1,9 @@
+/** Every command, in the order of help. */
+
+import type { CommandDefinition } from "../command.ts";
+import { dpoCommand } from "./dpo.ts";
+import { exportCommand } from "./export.ts";
+import { generateCommand } from "./generate.ts";
+import { scoreCommand } from "./score.ts";
+
+export const commands: readonly CommandDefinition[] = [dpoCommand, scoreCommand, generateCommand, exportCommand];

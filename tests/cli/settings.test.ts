@@ -1,0 +1,135 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readConfigFile, type Settings } from "../../src/cli/config-file.ts";
+import { flagsOf } from "../../src/cli/flags.ts";
+import { checkSettings, layered } from "../../src/cli/settings.ts";
+import { ConfigError } from "../../src/errors.ts";
+import { dpoSchema } from "../../src/training/config.ts";
+import { resolveConfig } from "../../src/training/dpo.ts";
+import { temporaryFolder } from "./support.ts";
+
+const folder = temporaryFolder();
+const flags = flagsOf(dpoSchema);
+
+function fromFile(text: string): Settings {
+  writeFileSync(join(folder, "run.yaml"), text);
+  return readConfigFile(join(folder, "run.yaml"), flags);
+}
+
+function fromFlags(values: Record<string, unknown>): Settings {
+  return new Map(Object.entries(values).map(([key, value]) => [key, { value, where: `--${key}` }]));
+}
+
+const values = (settings: Settings) => Object.fromEntries([...settings].map(([key, { value }]) => [key, value]));
+
+/** The message of the ConfigError that `action` throws, without the folder's name. */
+function complaint(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.replaceAll(`${folder}/`, "");
+    throw error;
+  }
+  throw new Error("nothing was wrong");
+}
+
+describe("a file", () => {
+  test("takes the flags' names and the library's", () => {
+    const text = "model: m\nbatch-size: 4\nloraRank: 8\nlearning-rate: 5e-6\ndata: [a.jsonl, b.jsonl]\nchat: true\n";
+    expect(values(fromFile(text))).toEqual({
+      model: "m",
+      batchSize: 4,
+      loraRank: 8,
+      learningRate: 5e-6,
+      data: ["a.jsonl", "b.jsonl"],
+      chat: true,
+    });
+  });
+
+  test("takes a flag that turns something off by the flag's name", () => {
+    expect(values(fromFile("no-shuffle: true"))).toEqual({ shuffle: false });
+  });
+
+  test("can be the resolved configuration of a run", () => {
+    const config = resolveConfig({ model: "m", data: "a.jsonl,b.jsonl", output: "runs/x", beta: 0.3 });
+    const settings = fromFile(JSON.stringify(config, null, 2));
+    expect(resolveConfig(checkSettings(dpoSchema, flags, settings))).toEqual(config);
+  });
+
+  test("loses to flags, and flags that are not given leave it alone", () => {
+    const file = fromFile("model: m\nbeta: 0.2\nchat: true\nepochs: 3");
+    expect(values(layered(file, fromFlags({ beta: 0.5, chat: false })))).toEqual({
+      model: "m",
+      beta: 0.5,
+      chat: false,
+      epochs: 3,
+    });
+  });
+
+  test.each([
+    ["beta: 0.1\nlerning-rate: 1e-5", "run.yaml line 2: lerning-rate is not a setting. Did you mean learning-rate?"],
+    ["learningrate: 1e-5", "run.yaml line 1: learningrate is not a setting. Did you mean learning-rate?"],
+    ["loraRnak: 8", "run.yaml line 1: loraRnak is not a setting. Did you mean loraRank?"],
+    ["wandb_project: x", "run.yaml line 1: wandb_project is not a setting. --help lists them all."],
+    ["batch-size: 4\nbatchSize: 8", "run.yaml line 2: batchSize is given twice."],
+    ["shuffle: false\nno-shuffle: true", "run.yaml line 2: no-shuffle is given twice."],
+    ["no-shuffle: 1", "run.yaml line 1: no-shuffle must be true or false, but is 1."],
+    ["beta: 1\nbeta: 2", "run.yaml line 2 is not valid YAML: Map keys must be unique."],
+    ["- beta\n- 1", 'run.yaml must have settings as "name: value", one a line, such as "batch-size: 8".'],
+    ["", 'run.yaml must have settings as "name: value", one a line, such as "batch-size: 8".'],
+  ])("%j is refused", (text, message) => {
+    expect(complaint(() => fromFile(text))).toBe(message);
+  });
+
+  test("that is not there is refused", () => {
+    expect(complaint(() => readConfigFile("no/such.yaml", flags))).toMatchInlineSnapshot(
+      `"--config no/such.yaml can't be read (there is no such file or folder)."`,
+    );
+  });
+});
+
+describe("what is wrong with a value", () => {
+  const check = (settings: Settings) => complaint(() => checkSettings(dpoSchema, flags, settings));
+
+  test("every setting that is missing is named with what it is", () => {
+    expect(check(new Map())).toMatchInlineSnapshot(`
+      "--model is missing (the model: a Hugging Face folder or a .gguf file).
+      --data is missing (preference pairs: JSONL or JSON, also gzipped; several with commas).
+      --output is missing (the run directory, made by this run)."
+    `);
+  });
+
+  test("every wrong flag is named, with what it must be", () => {
+    const required = { model: "m", data: "d", output: "o" };
+    const wrong = {
+      loss: "sigmod",
+      beta: -1,
+      labelSmoothing: 0.5,
+      loraRank: 2.5,
+      learningRate: "fast",
+      truncation: "keep",
+      evalData: "",
+      seed: -1,
+    };
+    expect(check(fromFlags({ ...required, ...wrong }))).toMatchInlineSnapshot(`
+      "--evalData must be a text that is not empty, but is "".
+      --loss must be sigmoid or ipo, but is "sigmod". Did you mean sigmoid?
+      --beta must be above 0, but is -1.
+      --labelSmoothing must be below 0.5, but is 0.5.
+      --loraRank must be a whole number, but is 2.5.
+      --learningRate must be a number, but is "fast".
+      --truncation must be shorten, drop or error, but is "keep".
+      --seed must be at least 0, but is -1."
+    `);
+  });
+
+  test("a wrong value in a file is named with its line", () => {
+    expect(check(fromFile("model: m\ndata: 3\noutput:\nbatch-size: '8'\nchat: yes\n"))).toMatchInlineSnapshot(`
+      "run.yaml line 2: data must be a text with commas or a list of texts, but is 3.
+      run.yaml line 3: output has no value.
+      run.yaml line 4: batch-size must be a whole number, but is "8".
+      run.yaml line 5: chat must be true or false, but is "yes"."
+    `);
+  });
+});

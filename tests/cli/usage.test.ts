@@ -1,0 +1,175 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { describeFailure } from "../../src/cli/failure.ts";
+import { cliReference } from "../../src/cli/reference.ts";
+import { commandLine } from "../../src/cli/shell.ts";
+import { DataError, RunError } from "../../src/errors.ts";
+import { version } from "../../src/version.ts";
+import { preftune } from "./support.ts";
+
+describe("help", () => {
+  test("names the commands", async () => {
+    const { code, out, err } = await preftune("--help");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatchInlineSnapshot(`
+      "Usage: preftune [options] [command]
+
+      Preference tuning of language models: DPO and its family, exact and fast, on one machine.
+
+      Options:
+        -v, --version       show the version
+        -h, --help          show this help
+
+      Commands:
+        dpo [options]       Tune a model on preference pairs
+        score [options]     Score the completions of preference pairs with a model
+        generate [options]  Answer prompts with a model
+        export [options]    Write a run's result, or a model with an adapter, as one Hugging Face folder
+        help [command]      show the help of a command
+      "
+    `);
+  });
+
+  test("of dpo", async () => {
+    const { code, out } = await preftune("dpo", "--help");
+    expect(code).toBe(0);
+    await expect(out).toMatchFileSnapshot("help-dpo.txt");
+  });
+
+  test("without a command goes to standard error, as a usage error", async () => {
+    const { code, out, err } = await preftune();
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain("Usage: preftune");
+  });
+
+  test("the version is the package's", async () => {
+    expect(await preftune("--version")).toEqual({ code: 0, out: `${version}\n`, err: "" });
+  });
+
+  test("docs/cli.md is current (else: npm run docs)", () => {
+    expect(readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8")).toBe(cliReference());
+  });
+});
+
+describe("usage errors exit with 2 and say what is wrong", () => {
+  const refused = async (...words: string[]) => {
+    const { code, out, err } = await preftune(...words);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    return err;
+  };
+
+  test("an unknown command", async () => {
+    expect(await refused("tune")).toMatchInlineSnapshot(`
+      "preftune: unknown command 'tune'. --help lists what there is.
+      "
+    `);
+  });
+
+  test("a misspelt command", async () => {
+    expect(await refused("scores")).toMatchInlineSnapshot(`
+      "preftune: unknown command 'scores'. Did you mean score?
+      "
+    `);
+  });
+
+  test("a misspelt flag", async () => {
+    expect(await refused("dpo", "--lerning-rate", "1e-5")).toMatchInlineSnapshot(`
+      "preftune: unknown option '--lerning-rate'. Did you mean --learning-rate?
+      "
+    `);
+  });
+
+  test("an unknown flag", async () => {
+    expect(await refused("dpo", "--wandb")).toMatchInlineSnapshot(`
+      "preftune: unknown option '--wandb'. --help lists what there is.
+      "
+    `);
+  });
+
+  test("a flag without its value", async () => {
+    expect(await refused("dpo", "--beta")).toMatchInlineSnapshot(`
+      "preftune: option '--beta <x>' argument missing. --help lists what there is.
+      "
+    `);
+  });
+
+  test("a word too many", async () => {
+    expect(await refused("export", "--run", "runs/x", "my-model")).toMatchInlineSnapshot(`
+      "preftune: too many arguments for 'export'. Expected 0 arguments but got 1. --help lists what there is.
+      "
+    `);
+  });
+
+  test("flags that are missing or wrong, all at once", async () => {
+    expect(await refused("dpo", "--model", "m", "--beta", "abc")).toMatchInlineSnapshot(`
+      "preftune: --data is missing (preference pairs: JSONL or JSON, also gzipped; several with commas).
+                --output is missing (the run directory, made by this run).
+                --beta must be a number, but is "abc".
+      "
+    `);
+  });
+
+  test("--resume without a run", async () => {
+    expect(await refused("dpo", "--resume")).toMatchInlineSnapshot(`
+      "preftune: --resume needs --output, the folder of the run to go on with.
+      "
+    `);
+  });
+
+  test("no prompt, or two kinds", async () => {
+    expect(await refused("generate", "--model", "m")).toMatchInlineSnapshot(`
+      "preftune: Give either --prompt TEXT or --prompts FILE.
+      "
+    `);
+    expect(await refused("generate", "--model", "m", "--prompt", "a", "--prompts", "b")).toMatchInlineSnapshot(`
+      "preftune: Give either --prompt TEXT or --prompts FILE.
+      "
+    `);
+  });
+
+  test("nothing to export, or two things", async () => {
+    expect(await refused("export", "--output", "o")).toMatchInlineSnapshot(`
+      "preftune: Give --run, or --model (with --adapter, where there is one).
+      "
+    `);
+    expect(await refused("export", "--output", "o", "--run", "r", "--model", "m")).toMatchInlineSnapshot(`
+      "preftune: Give either --run, or --model and --adapter, not both.
+      "
+    `);
+  });
+});
+
+describe("failures", () => {
+  test("an error that the user can mend is its message alone, and exits with 1", () => {
+    expect(describeFailure(new DataError("pairs.jsonl line 3: not JSON."))).toEqual({
+      message: "preftune: pairs.jsonl line 3: not JSON.",
+      exitCode: 1,
+    });
+  });
+
+  test("further lines of a message are indented", () => {
+    expect(describeFailure(new RunError("one\ntwo")).message).toBe("preftune: one\n          two");
+  });
+
+  test("a full disk is said in words", () => {
+    const full = Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC", path: "runs/x/a" });
+    expect(describeFailure(full)).toEqual({
+      message: "preftune: runs/x/a: the disk is full. Free some space and go on.",
+      exitCode: 1,
+    });
+  });
+
+  test("a defect shows where it happened and asks for a report", () => {
+    const { message, exitCode } = describeFailure(new TypeError("x is undefined"));
+    expect(exitCode).toBe(1);
+    expect(message).toMatch(/^preftune: this is a defect of preftune\. Please report it/);
+    expect(message).toContain("TypeError: x is undefined\n    at ");
+    expect(message).toContain(`preftune ${version}, Node ${process.version}`);
+  });
+});
+
+test("command lines to copy are quoted for a shell", () => {
+  expect(commandLine("preftune", "dpo", "--output", "runs/it's mine")).toBe(
+    "preftune dpo --output 'runs/it'\\''s mine'",
+  );
+});
