@@ -22,6 +22,7 @@ export interface GeneratorOptions {
   readonly threads?: number;
 }
 
+/** Greedy (temperature 0) over all tokens (topP 1) where nothing else is said. */
 export interface GenerateOptions extends Partial<ChoiceOptions> {
   /** Tokens to generate at most for each prompt. */
   readonly maxNewTokens: number;
