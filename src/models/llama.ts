@@ -63,7 +63,8 @@ export function llama(config: JsonObject, source: string): LanguageModel {
     );
   }
   if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
-    throw new CheckpointError(`${source}: config.json: head_dim ${headDim} must be an even whole number`);
+    const origin = c.head_dim ? "" : ` (hidden_size ${c.hidden_size} / num_attention_heads ${heads})`;
+    throw new CheckpointError(`${source}: config.json: head_dim ${headDim}${origin} must be an even whole number`);
   }
   // transformers 5 writes one `rope_parameters`, earlier versions `rope_theta` beside `rope_scaling`.
   const ropeParameters = (c.rope_parameters ?? c.rope_scaling) as Record<string, unknown> | null | undefined;
