@@ -46,7 +46,7 @@ export const dpoSchema = z.strictObject({
   epochs: count.default(1).describe("passes over the data"),
   maxSteps: count.optional().describe("stop after this many optimizer steps, whatever the epochs"),
   limit: count.optional().describe("use only the first N usable rows"),
-  shuffle: z.boolean().default(true).describe("take rows in a seeded random order instead of file order"),
+  shuffle: z.boolean().default(true).describe("rows in a seeded random order (--no-shuffle: in file order)"),
 
   learningRate: z
     .number()
