@@ -3,19 +3,19 @@
 import type { Tensor } from "../tensor/index.ts";
 import type { Parameters, WeightShapes } from "./parameters.ts";
 
-/** The symbolic inputs of one flat micro-batch. T tokens attend to P past ones and to each other. */
+/** The symbolic inputs of one flat micro-batch. T tokens attend to S past ones and to each other. */
 export interface TokenInputs {
   /** Token ids [T]. */
   readonly tokens: Tensor;
   /** Positions [T], restarting where a completion shares its prompt with others. */
   readonly positions: Tensor;
-  /** Added to attention scores [T, P + T]: 0 where a token may look, -infinity where not. */
+  /** Added to attention scores [T, S + T]: 0 where a token may look, -infinity where not. */
   readonly mask: Tensor;
   /** The tokens whose hidden rows are wanted [R]. */
   readonly rows: Tensor;
-  /** Rotary tables [positions, headDim / 2]. */
+  /** Rotary tables [P, headDim / 2], by position. */
   readonly rotary: { readonly cos: Tensor; readonly sin: Tensor };
-  /** Keys and values of past tokens, one pair a layer, each [P, kvHeads * headDim]. */
+  /** Keys and values of past tokens, one pair a layer, each [S, kvHeads * headDim]. */
   readonly past?: readonly { readonly key: Tensor; readonly value: Tensor }[];
 }
 
