@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { packExamples } from "../../src/data/microbatch.ts";
@@ -59,19 +60,24 @@ export interface Scored {
   readonly gradients: ReadonlyMap<string, number[]>;
 }
 
-export interface ScoreOptions {
+export interface ScorerOptions {
   readonly model: LanguageModel;
   readonly parameters: Parameters;
-  readonly weights: Weights;
   readonly runtime: Runtime;
   /** The inputs to differentiate, once the graph is built. */
   readonly trained?: () => readonly { readonly name: string; readonly tensor: Tensor }[];
-  readonly coefficients?: readonly number[];
 }
 
-/** Scores examples in one micro-batch, and differentiates the sum of coefficient * log-probability of completion. */
-export async function scorePacked(examples: readonly Example[], options: ScoreOptions): Promise<Scored> {
-  const { model, parameters, weights, runtime, trained = () => [], coefficients = [] } = options;
+/** Scores examples in one micro-batch with these weights, and differentiates the sum of coefficient * log-probability. */
+export type Scorer = (
+  examples: readonly Example[],
+  weights: Weights,
+  coefficients?: readonly number[],
+) => Promise<Scored>;
+
+/** Compiles a scorer, which lives as long as the test file. */
+export async function compileScorer(options: ScorerOptions): Promise<Scorer> {
+  const { model, parameters, runtime, trained = () => [] } = options;
   const scored = scoreCompletions(model, parameters, packedInputs(model));
   const loss = reduceSum(mul(scored.completions, input("coefficients", ["C"])));
   const inputs = trained();
@@ -79,21 +85,31 @@ export async function scorePacked(examples: readonly Example[], options: ScoreOp
     loss,
     inputs.map(({ tensor }) => tensor),
   );
-  const outputs = {
-    tokenLogps: scored.tokens,
-    logps: scored.completions,
-    ...Object.fromEntries(slopes.map((slope, i) => [`gradient:${inputs[i]!.name}`, slope])),
-  };
-  await using program = await runtime.compile({ outputs });
-  const results = await program.run({
-    ...weights,
-    ...rotaryInputValues(model, model.maxPositions),
-    ...batchInputs(packExamples(examples.map(tokenized))),
-    coefficients: arrayOf([coefficients.length], coefficients),
+  const program = await runtime.compile({
+    outputs: {
+      tokenLogps: scored.tokens,
+      logps: scored.completions,
+      ...Object.fromEntries(slopes.map((slope, i) => [`gradient:${inputs[i]!.name}`, slope])),
+    },
   });
-  return {
-    tokens: numbers(results.tokenLogps!),
-    completions: numbers(results.logps!),
-    gradients: new Map(inputs.map(({ name }) => [name, numbers(results[`gradient:${name}`]!)])),
+  disposables.push(program);
+
+  return async (examples, weights, coefficients = []) => {
+    const results = await program.run({
+      ...weights,
+      ...rotaryInputValues(model, model.maxPositions),
+      ...batchInputs(packExamples(examples.map(tokenized))),
+      coefficients: arrayOf([coefficients.length], coefficients),
+    });
+    return {
+      tokens: numbers(results.tokenLogps!),
+      completions: numbers(results.logps!),
+      gradients: new Map(inputs.map(({ name }) => [name, numbers(results[`gradient:${name}`]!)])),
+    };
   };
 }
+
+const disposables: AsyncDisposable[] = [];
+afterAll(async () => {
+  for (const program of disposables) await program[Symbol.asyncDispose]();
+});

@@ -3,7 +3,7 @@ import { checkpointParameters, modelFor } from "../../src/models/index.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { expectClose } from "../support/programs.ts";
-import { golden, goldenModel, goldenTensors, scorePacked } from "./golden.ts";
+import { compileScorer, golden, goldenModel, goldenTensors } from "./golden.ts";
 
 const { examples, coefficients } = golden;
 
@@ -13,7 +13,8 @@ async function runVariant(variant: string, runtime: typeof nodeRuntime) {
   const { weights } = goldenTensors(variant);
   const parameters = checkpointParameters(model.weights);
   const trained = () => [...model.weights.keys()].map((name) => ({ name, tensor: parameters.tensor(name) }));
-  return scorePacked(examples, { model, parameters, weights, runtime, trained, coefficients });
+  const score = await compileScorer({ model, parameters, runtime, trained });
+  return score(examples, weights, coefficients);
 }
 
 describe.each(Object.keys(golden.variants))("the Llama graph of %s", (variant) => {

@@ -10,10 +10,9 @@ import {
 } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { packedInputs, scoreCompletions } from "../../src/models/scoring.ts";
-import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { arrayOf, expectClose } from "../support/programs.ts";
-import { golden, goldenModel, goldenTensors, scorePacked } from "./golden.ts";
+import { compileScorer, golden, goldenModel, goldenTensors } from "./golden.ts";
 
 const model = goldenModel("biased");
 const base = goldenTensors("biased").weights;
@@ -43,16 +42,18 @@ function bindAdapter(parameters: LoraParameters, matrices: Weights): Weights {
   );
 }
 
-/** Builds the graph, for only then is the list of the adapter's inputs complete, and binds the matrices. */
-async function scoreAdapted(name: string, runtime = nodeRuntime, matrices?: Weights) {
+/** Scores with an adapter of the golden file, or with other matrices in its place, and differentiates by all of them. */
+async function scoreAdapted(name: string, matrices?: Weights) {
   const { parameters, stored } = adapter(name);
-  const weights: Record<string, (typeof base)[string]> = { ...base };
-  const trained = () => {
-    Object.assign(weights, bindAdapter(parameters, matrices ?? stored.weights));
-    return parameters.inputs;
-  };
-  const scored = await scorePacked(examples, { model, parameters, weights, runtime, trained, coefficients });
-  return { scored, inputs: parameters.inputs };
+  const score = await compileScorer({ model, parameters, runtime: nodeRuntime, trained: () => parameters.inputs });
+  // Only the finished graph knows all of the adapter's inputs.
+  const weights = { ...base, ...bindAdapter(parameters, matrices ?? stored.weights) };
+  return { scored: await score(examples, weights, coefficients), inputs: parameters.inputs };
+}
+
+async function scorePlain(weights: Weights) {
+  const score = await compileScorer({ model, parameters: checkpointParameters(model.weights), runtime: nodeRuntime });
+  return score(examples, weights);
 }
 
 describe.each(Object.keys(golden.adapters))("the adapter %s", (name) => {
@@ -76,14 +77,8 @@ describe.each(Object.keys(golden.adapters))("the adapter %s", (name) => {
         key.includes("lora_B") ? { ...value, data: new Float32Array(value.data.length) } : value,
       ]),
     );
-    const { scored } = await scoreAdapted(name, nodeRuntime, zeroed);
-    const plain = await scorePacked(examples, {
-      model,
-      parameters: checkpointParameters(model.weights),
-      weights: base,
-      runtime: nodeRuntime,
-      coefficients,
-    });
+    const { scored } = await scoreAdapted(name, zeroed);
+    const plain = await scorePlain(base);
     expect(scored.tokens).toEqual(plain.tokens);
     for (const [key, gradient] of scored.gradients) {
       const moves = gradient.some((x) => x !== 0);
@@ -111,13 +106,7 @@ describe.each(Object.keys(golden.adapters))("the adapter %s", (name) => {
       key,
       { dims: shape, data: read() },
     ]);
-    const scored = await scorePacked(examples, {
-      model,
-      parameters: checkpointParameters(model.weights),
-      weights: Object.fromEntries(merged) as Weights,
-      runtime: interpreter,
-      coefficients,
-    });
+    const scored = await scorePlain(Object.fromEntries(merged) as Weights);
     expectClose(scored.tokens, settings.logps.flat(), 2e-6);
   });
 });

@@ -7,16 +7,17 @@ import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { input } from "../../src/tensor/index.ts";
 import { arrayOf, evaluate, expectClose, numbers } from "../support/programs.ts";
-import { type Example, goldenModel, goldenTensors, scorePacked } from "./golden.ts";
+import { compileScorer, type Example, goldenModel, goldenTensors } from "./golden.ts";
 
 const variant = "biased";
 const model = goldenModel(variant);
 const { weights } = goldenTensors(variant);
 const parameters = checkpointParameters(model.weights);
 
-const score = (examples: readonly Example[], runtime = interpreter) =>
-  scorePacked(examples, { model, parameters, weights, runtime, coefficients: examples.flatMap(allOnes) });
-const allOnes = ({ completions }: Example) => completions.map(() => 1);
+const [exactly, fast] = await Promise.all(
+  [interpreter, nodeRuntime].map((runtime) => compileScorer({ model, parameters, runtime })),
+);
+const score = (examples: readonly Example[], scorer = exactly!) => scorer(examples, weights);
 const alone = ({ prompt, completions }: Example): Example[] =>
   completions.map((completion) => ({ prompt, completions: [completion] }));
 
@@ -59,8 +60,8 @@ describe("a completion has the same log-probability", () => {
       },
       { prompt: [9], completions: [[3], [2, 3, 8, 4]] },
     ];
-    const packed = await score(examples, nodeRuntime);
-    const apart = await Promise.all(examples.flatMap(alone).map((one) => score([one], nodeRuntime)));
+    const packed = await score(examples, fast);
+    const apart = await Promise.all(examples.flatMap(alone).map((one) => score([one], fast)));
     expectClose(
       packed.tokens,
       apart.flatMap(({ tokens }) => tokens),
