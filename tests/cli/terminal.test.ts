@@ -283,7 +283,7 @@ describe("the outcome of a run", () => {
 
   const sample = {
     step: 289,
-    prompt: "How is the pacing in “The Forest in the City”?\n",
+    prompt: "<|im_start|>user\nHow is the pacing in “The Forest in the City”?<|im_end|>\n<|im_start|>assistant\n",
     reference: "The pacing is slow, and the shots of the city at night are dull. 退屈な映画です。",
     policy: "The pacing is assured.\n\nA film to see twice.",
   };
@@ -291,7 +291,9 @@ describe("the outcome of a run", () => {
   test("has both answers side by side", () => {
     expect(screenOf(sampleLines(sample, 72))).toMatchInlineSnapshot(`
       "
+      user
       How is the pacing in “The Forest in the City”?
+      assistant
       before                             │ after
       The pacing is slow, and the shots  │ The pacing is assured.
       of the city at night are dull.     │
@@ -305,8 +307,10 @@ describe("the outcome of a run", () => {
     expect(lines.filter((line) => textWidth(line) > 40)).toEqual([]);
     expect(screenOf(lines)).toMatchInlineSnapshot(`
       "
+      user
       How is the pacing in “The Forest in the
       City”?
+      assistant
       before
         The pacing is slow, and the shots of
         the city at night are dull.

@@ -61,8 +61,8 @@ export function sampleLines({ prompt, reference, policy }: Sample, width: number
   return [...question, heads, ...lines];
 }
 
-/** The prompt's end, which is what the answers answer. */
+/** The prompt's end, which is what the answers answer, without the special tokens that make a conversation of it. */
 function shortPrompt(prompt: string, limit = 400): string {
-  const text = prompt.trim();
+  const text = prompt.replace(/<\|[^<>|]*\|>|<\/?s>/g, "").trim();
   return text.length <= limit ? text : `…${text.slice(-limit)}`;
 }
