@@ -231,6 +231,12 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   ),
 };
 
+/**
+ * Operations without a gradient rule: a comparison does not change with its inputs, and the largest value of a row serves
+ * to keep exponentials in range, where it cancels.
+ */
+export const withoutGradient = ["greaterOrEqual", "reduceMax"];
+
 /** The inputs of a case as tensors, with names for unknown sizes or with known `sizes`. */
 export function caseTensors({ inputs }: OperationCase, sizes?: ReadonlyMap<string, number>): Record<string, Tensor> {
   return Object.fromEntries(
