@@ -38,44 +38,46 @@ A run directory keeps all its settings, defaults included, in \`config.json\`, w
 
 const exitCodes = `## Exit codes
 
-| code | meaning |
-| --- | --- |
-| 0 | done |
-| 1 | it could not be done; standard error says why and how to mend it |
-| 2 | a flag or a setting is wrong |
-| 130, 143 | stopped by Ctrl-C or SIGTERM; a run can be resumed |`;
+${table(
+  ["code", "meaning"],
+  [
+    ["0", "done"],
+    ["1", "it could not be done; standard error says why and how to mend it"],
+    ["2", "a flag or a setting is wrong"],
+    ["130, 143", "stopped by Ctrl-C or SIGTERM; a run can be resumed"],
+  ],
+)}`;
 
 function commandSection(definition: CommandDefinition): string {
   const { name, summary, description, own = [], examples } = definition;
   const placed = grouped(definition, flagsOf(definition.schema));
   const headings = [...new Set(placed.map(({ heading }) => heading))];
   const tables = headings.map((heading) => {
-    const rows = placed
-      .filter((flag) => flag.heading === heading)
-      .map(({ flag, placeholder }) => row(flag, placeholder));
+    const rows = placed.filter((flag) => flag.heading === heading).map((flag) => row(flag.flag, flag.placeholder));
     const besides =
-      heading === headings.at(-1) ? own.map(({ flags, description }) => cells(flags, "", description)) : [];
-    return [
-      `**${heading.replace(":", "")}**`,
-      "",
-      "| flag | default | |",
-      "| --- | --- | --- |",
-      ...rows,
-      ...besides,
-    ].join("\n");
+      heading === headings.at(-1) ? own.map(({ flags, description }) => [code(flags), "", description]) : [];
+    return `**${heading.replace(":", "")}**\n\n${table(["flag", "default", ""], [...rows, ...besides])}`;
   });
-  const code = `\`\`\`sh\n${examples.join("\n")}\n\`\`\``;
-  return [`## preftune ${name}`, `${summary}. ${description}`, code, ...tables].join("\n\n");
+  const sample = `\`\`\`sh\n${examples.join("\n")}\n\`\`\``;
+  return [`## preftune ${name}`, `${summary}. ${description}`, sample, ...tables].join("\n\n");
 }
 
-function row(flag: Flag, placeholder: string | undefined): string {
+function row(flag: Flag, placeholder: string | undefined): string[] {
   const [shown] = optionsOf(flag, placeholder);
   const value = Array.isArray(flag.default) ? flag.default.join(",") : flag.default;
   const defaultText = flag.required ? "required" : value === undefined || flag.kind === "boolean" ? "" : String(value);
-  return cells(shown!.flags, defaultText, flag.description);
+  return [code(shown!.flags), defaultText, flag.description];
 }
 
-function cells(flags: string, defaultText: string, description: string): string {
-  const escaped = (text: string) => text.replaceAll("|", "\\|");
-  return `| \`${escaped(flags)}\` | ${escaped(defaultText)} | ${escaped(description)} |`;
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+/** A table as the formatter writes it, with columns of one width. */
+function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [heads, ...rows].map((row) => row.map((text) => text.replaceAll("|", "\\|")));
+  const widths = heads.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
+  const rule = line(widths.map((width) => "-".repeat(width)));
+  return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join("\n");
 }

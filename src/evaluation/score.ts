@@ -46,11 +46,9 @@ export interface Score {
   readonly logp: number;
 }
 
-export interface ScoreControl {
-  /** Called once, before the first score. */
-  readonly onStart?: (summary: { readonly pairs: number; readonly ledger: Ledger }) => void;
-  /** When it aborts, scoring ends after the pairs under way. */
-  readonly signal?: AbortSignal;
+export interface ScoreSummary {
+  readonly pairs: number;
+  readonly ledger: Ledger;
 }
 
 /** Pairs that are packed together and kept until they are in the file's order again. */
@@ -58,13 +56,13 @@ const windowSize = 64;
 
 /**
  * Scores the completions of preference pairs, and hands each score to `onScore` in the order of the files, chosen first.
- * Throws ConfigError, CheckpointError or DataError.
+ * `onStart` is called once before. Throws ConfigError, CheckpointError or DataError.
  */
 export async function score(
   options: ScoreOptions,
   onScore: (score: Score) => void,
-  { onStart, signal }: ScoreControl = {},
-): Promise<{ readonly pairs: number; readonly ledger: Ledger }> {
+  onStart?: (summary: ScoreSummary) => void,
+): Promise<ScoreSummary> {
   const settings = settle(options);
   await using loaded = await loadModel(settings.model, settings);
   const maxLength = settings.maxLength ?? loaded.model.maxPositions;
@@ -75,7 +73,8 @@ export async function score(
     maxLength,
     maxPromptLength: settings.maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)),
   });
-  onStart?.({ pairs: examples.length, ledger });
+  const summary = { pairs: examples.length, ledger };
+  onStart?.(summary);
   const { threads } = loaded;
   await using program = await nodeRuntime.compile(scoreProgram(loaded.model, loaded.parameters), { threads });
   const inputs = { ...loaded.weights, ...rotaryInputValues(loaded.model, longestSequence(examples)) };
@@ -84,16 +83,14 @@ export async function score(
     return outputs.logps!.data as Float32Array;
   };
   const withFile = settings.data.length > 1;
-  let pairs = 0;
-  while (pairs < examples.length && !signal?.aborted) {
-    const window = examples.slice(pairs, pairs + windowSize);
+  for (let start = 0; start < examples.length; start += windowSize) {
+    const window = examples.slice(start, start + windowSize);
     const scores = await scoreWindow(window, logps, settings.microBatchTokens);
     window.forEach((example, i) => {
       for (const row of scoreRows(example, scores[i]!, withFile)) onScore(row);
     });
-    pairs += window.length;
   }
-  return { pairs, ledger };
+  return summary;
 }
 
 /** Fills defaults in. Throws ConfigError that names the setting. */

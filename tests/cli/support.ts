@@ -1,8 +1,11 @@
 /** What the command line's tests share: invocations with their output, a tiny model on disk, preference files. */
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
@@ -24,6 +27,36 @@ export async function preftune(...words: string[]): Promise<{ code: number; out:
   return { code, out: stdout.text(), err: stderr.text() };
 }
 
+/** What `npm run build` makes. */
+export const executable = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Starts the executable. `watch` sees its output grow. */
+export function start(
+  words: readonly string[],
+  watch: (child: ChildProcess, out: string, err: string) => void = () => {},
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [executable, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  const [out, err] = [recorder(), recorder()];
+  const record = (stream: Readable, into: typeof out) =>
+    stream.setEncoding("utf8").on("data", (piece: string) => {
+      into.write(piece);
+      watch(child, out.text(), err.text());
+    });
+  record(child.stdout, out);
+  record(child.stderr, err);
+  const ended = new Promise<Ended>((resolve) => {
+    child.on("close", (code, signal) => resolve({ code, signal, out: out.text(), err: err.text() }));
+  });
+  return { child, ended };
+}
+
 /** A folder that is removed after the file's tests. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "preftune-cli-"));
@@ -33,6 +66,10 @@ export function temporaryFolder(): string {
 
 const example = (name: string) => new URL(`../../examples/film-reviews/${name}`, import.meta.url);
 const readJson = (name: string) => JSON.parse(readFileSync(example(name), "utf8")) as JsonObject;
+
+const chatTemplate =
+  "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}" +
+  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /** Writes a chat model of 80,000 random parameters, with the film reviews example's tokenizer. */
 export function writeTinyModel(folder: string): string {
@@ -54,11 +91,7 @@ export function writeTinyModel(folder: string): string {
     const values = Float32Array.from({ length: size }, () => (shape.length === 1 ? 1 : random.next() - 0.5));
     return { name, shape, read: () => values };
   });
-  const tokenizer = {
-    tokenizer: readJson("model/tokenizer.json"),
-    config: readJson("model/tokenizer_config.json"),
-    chatTemplate: readFileSync(example("model/chat_template.jinja"), "utf8"),
-  };
+  const tokenizer = { tokenizer: readJson("model/tokenizer.json"), config: { eos_token: "<|im_end|>" }, chatTemplate };
   writeCheckpoint(folder, { config, tokenizer, tensors });
   return folder;
 }

@@ -21,7 +21,7 @@ describe("help", () => {
         -h, --help          show this help
 
       Commands:
-        dpo [options]       Tune a model on preference pairs
+        dpo [options]       Tune a model on preference pairs, by DPO or IPO
         score [options]     Score the completions of preference pairs with a model
         generate [options]  Answer prompts with a model
         export [options]    Write a run's result, or a model with an adapter, as one Hugging Face folder

@@ -5,13 +5,13 @@ import { Option } from "commander";
 import { ConfigError } from "../../errors.ts";
 import { type DpoOptions, dpoSchema } from "../../training/config.ts";
 import { dpo } from "../../training/dpo.ts";
-import type { RunResult } from "../../training/observer.ts";
 import { readRunConfig } from "../../training/run-directory.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { readConfigFile, type Settings } from "../config-file.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings, layered } from "../settings.ts";
 import { commandLine } from "../shell.ts";
+import { stoppedText, stoppingText } from "../stopped.ts";
 import { RunReporter } from "../terminal/run-reporter.ts";
 import { Screen } from "../terminal/screen.ts";
 
@@ -23,10 +23,10 @@ interface OwnOptions {
 
 export const dpoCommand: CommandDefinition<typeof dpoSchema> = {
   name: "dpo",
-  summary: "Tune a model on preference pairs",
+  summary: "Tune a model on preference pairs, by DPO or IPO",
   description:
-    "Direct Preference Optimization and its kin. Everything about the run goes into the folder --output: settings, metrics, " +
-    "samples, checkpoints, and at the end the adapter or the model. Ctrl-C finishes the step, saves and says how to resume.",
+    "Everything about the run goes into the folder --output: settings, metrics, samples, checkpoints, and at the end the " +
+    "adapter or the model. Ctrl-C finishes the step, saves and says how to resume.",
   schema: dpoSchema,
   groups: {
     "Model and data": {
@@ -82,7 +82,7 @@ async function run(invocation: Invocation): Promise<number> {
   const options = settle(invocation);
   const reporter = quiet ? undefined : new RunReporter(new Screen(io.stdout));
   using interruption = watchInterrupt(() => {
-    io.stderr.write("\npreftune: finishing this step, then saving; Ctrl-C again to stop at once.\n");
+    io.stderr.write(`\n${stoppingText}\n`);
   });
   const result = await dpo(options, { observer: reporter, resume, signal: interruption.signal }).finally(() => {
     reporter?.clear();
@@ -112,11 +112,6 @@ function resumedSettings(asked: Settings): Settings {
   return new Map(
     Object.entries(readRunConfig(output)).map(([key, value]) => [key, { value, where: `${file}: ${key}` }]),
   );
-}
-
-function stoppedText({ step, steps, output }: RunResult): string {
-  const resume = commandLine("preftune", "dpo", "--resume", "--output", output);
-  return `preftune: stopped after step ${step} of ${steps}. Go on with:\n  ${resume}`;
 }
 
 /** Where the result is, and what can be done with it. */

@@ -4,7 +4,7 @@ import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { z } from "zod";
 import { systemReason } from "../../checkpoints/files.ts";
 import { ConfigError } from "../../errors.ts";
-import { score, scoreSchema } from "../../evaluation/score.ts";
+import { type Score, score, scoreSchema } from "../../evaluation/score.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
@@ -44,31 +44,23 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const { output, ...options } = checkSettings(schema, flags, given);
   const screen = new Screen(io.stdout);
-  using interruption = watchInterrupt(() => io.stderr.write("\npreftune: stopping; nothing is written.\n"));
-  const { signal } = interruption;
-  const file = new WholeFile(output);
-  try {
-    let scored = 0;
-    let total = 0;
-    const write = (row: object) => {
-      file.write(`${JSON.stringify(row)}\n`);
-      scored++;
-      screen.status(`scored ${formatCount(scored)} of ${formatCount(total)} completions`);
-    };
-    const { pairs, ledger } = await score(options, write, {
-      signal,
-      onStart: (summary) => {
-        total = 2 * summary.pairs;
-      },
-    });
-    if (interruption.exitCode !== undefined) return interruption.exitCode;
-    file.complete();
-    screen.print(...ledgerLines("rows", ledger), `${formatCount(pairs)} pairs scored: ${output}`);
-    return 0;
-  } finally {
-    screen.clearStatus();
+  using file = new WholeFile(output);
+  using interruption = watchInterrupt(() => {
     file[Symbol.dispose]();
-  }
+    io.stderr.write("\npreftune: stopped; nothing is written.\n");
+    process.exit(interruption.exitCode);
+  });
+  let [written, total] = [0, 0];
+  const write = (row: Score) => {
+    file.write(`${JSON.stringify(row)}\n`);
+    screen.status(`${formatCount(++written)} of ${formatCount(total)} completions scored`);
+  };
+  const { pairs, ledger } = await score(options, write, (summary) => {
+    total = 2 * summary.pairs;
+  }).finally(() => screen.clearStatus());
+  file.complete();
+  screen.print(...ledgerLines("rows", ledger), `${formatCount(pairs)} pairs scored: ${output}`);
+  return 0;
 }
 
 /** A text file that has its name only once it is complete. */

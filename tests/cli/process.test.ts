@@ -1,0 +1,30 @@
+/** What only a process can show: signals and pipes. */
+
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { executable, start, temporaryFolder, writeTinyModel } from "./support.ts";
+
+describe.skipIf(!existsSync(executable))("the executable, as it is built in dist/", () => {
+  const folder = temporaryFolder();
+  const at = (name: string) => join(folder, name);
+  const model = writeTinyModel(at("model"));
+
+  test("a score that is stopped leaves no file", async () => {
+    const row = { prompt: "How is it? ".repeat(20), chosen: "good ".repeat(60), rejected: "bad ".repeat(60) };
+    writeFileSync(at("long.jsonl"), `${JSON.stringify(row)}\n`.repeat(300));
+    const words = ["score", "--model", model, "--data", at("long.jsonl"), "--output", at("scores.jsonl")];
+    const { child, ended } = start([...words, "--threads", "1"]);
+    while (!readdirSync(folder).some((name) => name.startsWith("scores.jsonl"))) await setTimeout(20);
+    child.kill("SIGTERM");
+    expect(await ended).toMatchObject({ code: 143, out: "", err: "\npreftune: stopped; nothing is written.\n" });
+    expect(readdirSync(folder).toSorted()).toEqual(["long.jsonl", "model"]);
+  });
+
+  test("a reader that goes away ends the process quietly", async () => {
+    const words = ["generate", "--model", model, "--prompt", "Hello", "--max-new-tokens", "400"];
+    const { ended } = start(words, (child) => child.stdout!.destroy());
+    expect(await ended).toMatchObject({ code: 141, err: "" });
+  });
+});
