@@ -22,9 +22,10 @@ BASE = dict(
     num_key_value_heads=4, head_dim=4, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=False,
     attn_implementation="eager",
 )  # fmt: skip
+# Of the four frequencies one is kept, one blended and two are divided.
 LLAMA3 = dict(
-    rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-    original_max_position_embeddings=16,
+    rope_type="llama3", rope_theta=100.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    original_max_position_embeddings=32,
 )  # fmt: skip
 VARIANTS = {
     # hidden / heads is 3 here: queries, keys and values are wider than the hidden rows.
