@@ -30,11 +30,11 @@ const TOPICS = ["general", "general", "aboutAspect", "aboutLead"] as const;
 /** Reviews to choose from when a rejected one is sought that is as long as the chosen one. */
 const CANDIDATES = 4;
 
-/** `count` conversations of one question and one review about films of the training split, positive and negative in turn. */
-export function pretrainingConversations(seed: number, count: number): Message[][] {
+/** `count` conversations of one question and one review about films of one split, positive and negative in turn. */
+export function pretrainingConversations(seed: number, count: number, split: Split = "train"): Message[][] {
   const random = new Random(seed);
   return Array.from({ length: count }, (_, index) => {
-    const { question, write } = request(random, "train");
+    const { question, write } = request(random, split);
     return [user(question), assistant(write(index % 2 === 0 ? "positive" : "negative"))];
   });
 }

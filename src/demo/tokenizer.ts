@@ -7,6 +7,8 @@
  * vocabulary is full. Every string has a spelling, since each of the 256 bytes is a token.
  */
 
+import type { JsonObject, TokenizerFiles } from "../checkpoints/checkpoint.ts";
+
 /** The end-of-text token pads; the other two frame a turn, and `<|im_end|>` ends generation. There is no BOS. */
 const SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 
@@ -18,12 +20,6 @@ const CHAT_TEMPLATE =
   "{% for message in messages %}{% if not loop.first %}{{ '\\n' }}{% endif %}" +
   "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '\\n<|im_start|>assistant\\n' }}{% endif %}";
-
-/** What `tokenizer.json` and `tokenizer_config.json` hold. */
-export interface TokenizerFiles {
-  readonly tokenizer: object;
-  readonly config: object;
-}
 
 /** A piece of text as the tokens that spell it so far, and how often it occurs. */
 interface Piece {
@@ -48,7 +44,7 @@ export function trainTokenizer(texts: Iterable<string>, size: number): Tokenizer
     merges.push(`${left} ${right}`);
     vocabulary.add(left + right);
   }
-  return { tokenizer: tokenizerJson([...vocabulary], merges), config: tokenizerConfig() };
+  return { tokenizer: tokenizerJson([...vocabulary], merges), config: tokenizerConfig(), chatTemplate: CHAT_TEMPLATE };
 }
 
 /** GPT-2's visible letter for each byte: itself where it prints in Latin-1, else the next letter from U+0100 on. */
@@ -98,7 +94,7 @@ function merged(spelling: readonly string[], left: string, right: string): strin
   return result;
 }
 
-function tokenizerJson(vocabulary: readonly string[], merges: readonly string[]): object {
+function tokenizerJson(vocabulary: readonly string[], merges: readonly string[]): JsonObject {
   const addedToken = (content: string, id: number) => ({
     id,
     content,
@@ -127,12 +123,12 @@ function tokenizerJson(vocabulary: readonly string[], merges: readonly string[])
       byte_fallback: false,
       ignore_merges: false,
       vocab: Object.fromEntries(vocabulary.map((token, id) => [token, id])),
-      merges,
+      merges: [...merges],
     },
   };
 }
 
-function tokenizerConfig(): object {
+function tokenizerConfig(): JsonObject {
   return {
     tokenizer_class: "PreTrainedTokenizerFast",
     bos_token: null,
@@ -141,6 +137,5 @@ function tokenizerConfig(): object {
     unk_token: null,
     clean_up_tokenization_spaces: false,
     model_max_length: 256,
-    chat_template: CHAT_TEMPLATE,
   };
 }
