@@ -99,8 +99,7 @@ class Emitter {
   emit(): Uint8Array<ArrayBuffer> {
     const outputs = Object.entries(this.program.outputs);
     for (const node of topologicalOrder(outputs.map(([, t]) => t))) this.names.set(node, this.emitNode(node));
-    // An output may be an input, a constant or another output as well: Identity gives each its own name.
-    for (const [name, t] of outputs) this.write("Identity", [this.nameOf(t)], { output: [name] });
+    this.nameOutputs(outputs);
     return encodeModel({
       irVersion: IR_VERSION,
       producerName: "preftune",
@@ -116,6 +115,22 @@ class Emitter {
         output: outputs.map(([name, t]) => valueInfo(name, t)),
       },
     });
+  }
+
+  /** Gives values the names of the outputs that they are. An input, a constant or a value with two names is copied. */
+  private nameOutputs(outputs: readonly [string, Tensor][]): void {
+    const renamed = new Map<string, string>();
+    for (const [name, t] of outputs) {
+      const value = this.nameOf(t);
+      const isComputed = t.node.op !== "input" && t.node.op !== "constant";
+      if (isComputed && !renamed.has(value)) renamed.set(value, name);
+      else this.write("Identity", [value], { output: [name] });
+    }
+    const rename = (value: string) => renamed.get(value) ?? value;
+    for (const node of this.nodes) {
+      node.input = node.input.map(rename);
+      node.output = node.output.map(rename);
+    }
   }
 
   private nameOf(t: Tensor): string {
