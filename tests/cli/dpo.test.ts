@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { executable, preftune, start, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
 
-/** Sends a signal once, as soon as the output says that half of the run is done. */
-function halfway(signal: NodeJS.Signals) {
+/** Sends a signal once, as soon as the output says that eight steps are done. */
+function underWay(signal: NodeJS.Signals) {
   let sent = false;
   return (child: ChildProcess, out: string) => {
-    if (sent || !/^step 20\//m.test(out)) return;
+    if (sent || !/^step +8\//m.test(out)) return;
     sent = true;
     child.kill(signal);
   };
@@ -22,9 +22,9 @@ describe.skipIf(!existsSync(executable))("preftune dpo, as it is built in dist/"
   const model = writeTinyModel(at("model"));
   const data = writePairs(at("pairs.jsonl"), 12);
   const evalData = writePairs(at("eval.jsonl"), 4, "preferences-eval.jsonl");
-  // 3 steps an epoch, 39 in all: a line every 4 steps, 2 checkpoints on the way.
+  // 3 steps an epoch, 39 in all: a line every 4 steps, a checkpoint every 5.
   const settings = `model: ${model}\ndata: ${data}\neval-data: ${evalData}\nbatch-size: 4\nepochs: 13\nlearning-rate: 1e-3
-lora-rank: 4\neval-every: 13\nsave-every: 15\nsample-tokens: 8\nthreads: 1\n`;
+lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
   writeFileSync(at("run.yaml"), settings);
   const run = (output: string, ...words: string[]) => [
     "dpo",
@@ -115,7 +115,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 15\nsample-tokens: 8\nthreads: 1\n`;
   });
 
   test("Ctrl-C finishes the step, saves, and says how to go on; the resumed run equals the uninterrupted one", async () => {
-    const interrupted = await start(run("interrupted"), halfway("SIGINT")).ended;
+    const interrupted = await start(run("interrupted"), underWay("SIGINT")).ended;
     expect(interrupted.code).toBe(130);
     expect(interrupted.err).toContain("finishing this step, then saving; Ctrl-C again to stop at once");
     const [, resume] = /Go on with:\n {2}preftune (.*)\n$/.exec(interrupted.err)!;
@@ -132,7 +132,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 15\nsample-tokens: 8\nthreads: 1\n`;
   });
 
   test("a killed run goes on after its last checkpoint, and equals the uninterrupted one", async () => {
-    const killed = await start(run("killed"), halfway("SIGKILL")).ended;
+    const killed = await start(run("killed"), underWay("SIGKILL")).ended;
     expect(killed.signal).toBe("SIGKILL");
     const resumed = await start(["dpo", "--resume", "--output", at("killed"), "--quiet"]).ended;
     expect(resumed).toMatchObject({ code: 0, out: `${at("killed", "adapter")}\n`, err: "" });

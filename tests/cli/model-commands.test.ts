@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
 import { loadPreferences } from "../../src/data/load.ts";
+import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import type { Score } from "../../src/evaluation/score.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { Random } from "../../src/random.ts";
@@ -182,6 +183,21 @@ describe("export", () => {
       "
     `);
   });
+});
+
+test("a loaded model writes its answers piece by piece, and no piece splits a character", async () => {
+  await using loaded = await loadModel(model);
+  const pieces = new Map<number, string[]>();
+  const prompts = Array.from({ length: 8 }, (_, i) => `Prompt ${i}`);
+  const answers = await loaded.generate(prompts, {
+    maxNewTokens: 60,
+    temperature: 1.5,
+    onText: (piece, index) => pieces.set(index, [...(pieces.get(index) ?? []), piece]),
+  });
+  expect(answers.map((_, index) => pieces.get(index)!.join(""))).toEqual(answers.map(({ text }) => text));
+  expect(pieces.get(0)!.length).toBeGreaterThan(20);
+  // Random tokens have bytes that are no character, so characters did have to be waited for.
+  expect(answers.some(({ text }) => text.includes("\ufffd"))).toBe(true);
 });
 
 describe("generate", () => {
