@@ -35,3 +35,8 @@ export function globalNorm(values: Float32Array): number {
   for (let i = 0; i < values.length; i++) total += values[i]! * values[i]!;
   return Math.sqrt(total);
 }
+
+/** What to scale gradients of this L2 norm by so that it is at most `most`: as torch.nn.utils.clip_grad_norm_. */
+export function clippingScale(norm: number, most: number): number {
+  return Math.min(1, most / (norm + 1e-6));
+}

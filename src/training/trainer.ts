@@ -9,7 +9,7 @@ import type { Objective } from "../objectives/index.ts";
 import type { DpoConfig } from "./config.ts";
 import type { Engine } from "./engine.ts";
 import { Averages } from "./evaluate.ts";
-import { globalNorm } from "./flat.ts";
+import { clippingScale, globalNorm } from "./flat.ts";
 import type { Metrics } from "./observer.ts";
 import { type Optimizer, optimizers } from "./optimizers.ts";
 import type { Policy } from "./policy.ts";
@@ -83,7 +83,7 @@ export class Trainer {
       gradients: engine.gradients.data,
       learningRate,
       step: index + 1,
-      gradientScale: Math.min(1, config.maxGradNorm / (norm + 1e-6)), // As torch.nn.utils.clip_grad_norm_.
+      gradientScale: clippingScale(norm, config.maxGradNorm),
     });
     const seconds = (performance.now() - started) / 1000;
     const tokens = examples.reduce((n, example) => n + packedLength(example), 0);
