@@ -28,7 +28,7 @@ import {
 } from "./operations.ts";
 import { topologicalOrder } from "./program.ts";
 import { product, type Shape, sameShape } from "./shape.ts";
-import { constant, type Node, scope, shapeError, type Tensor } from "./tensor.ts";
+import { constant, type Node, scope, shapeError, Tensor } from "./tensor.ts";
 
 type Rule = (y: Tensor, dy: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[];
 
@@ -192,17 +192,44 @@ function matmulRight(a: Tensor, b: Tensor, dy: Tensor, options: Required<MatmulO
 
 const flattenRows = (x: Tensor): Tensor => reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 
-function applyRule(node: Node, { y, dy }: { y: Tensor; dy: Tensor }): readonly (Tensor | undefined)[] {
+function applyRule(node: Node, { y, dy }: { y: Tensor; dy: Tensor }, recall: Recall): readonly (Tensor | undefined)[] {
   const rule = gradientRules[node.op];
   if (!rule) throw shapeError(`gradient of ${node.op}`, node.inputs, "this operation has no gradient rule");
-  return rule(y, dy, node.inputs);
+  return rule(recall(y), dy, node.inputs.map(recall));
+}
+
+/** What a gradient rule gets for a value of the forward pass: the value itself, or a copy of how it is computed. */
+type Recall = (t: Tensor) => Tensor;
+
+export interface GradientOptions {
+  /**
+   * Nodes whose values the backward pass computes again instead of keeping them from the forward pass (Chen et al. 2016):
+   * memory for time.
+   */
+  readonly recompute?: (node: Node) => boolean;
+}
+
+function recaller(recompute: (node: Node) => boolean): Recall {
+  const copies = new Map<Node, Node>();
+  const copyOf = (node: Node): Node => {
+    if (node.inputs.length === 0 || !recompute(node)) return node;
+    let copy = copies.get(node);
+    if (!copy) {
+      copy = { ...node, inputs: node.inputs.map(recall), recomputed: true };
+      copies.set(node, copy);
+    }
+    return copy;
+  };
+  const recall = (t: Tensor): Tensor => new Tensor(copyOf(t.node), t.index);
+  return recall;
 }
 
 /**
  * The gradients of a scalar with respect to each of `wrt`, in their order. Nothing is made for what none of them
  * influences. A tensor without influence on the scalar is an error: it is never what the caller wanted.
  */
-export function gradients(scalar: Tensor, wrt: readonly Tensor[]): Tensor[] {
+export function gradients(scalar: Tensor, wrt: readonly Tensor[], options: GradientOptions = {}): Tensor[] {
+  const recall = recaller(options.recompute ?? (() => false));
   if (scalar.shape.length !== 0) throw shapeError("gradients", [scalar], "the differentiated value must be a scalar");
   const order = topologicalOrder([scalar]);
   const influenced = new Set(wrt.map((t) => t.node));
@@ -212,7 +239,9 @@ export function gradients(scalar: Tensor, wrt: readonly Tensor[]): Tensor[] {
   for (const node of order.toReversed()) {
     const found = gradientOf.get(node);
     if (!found || node.inputs.length === 0) continue;
-    const contributions = scope([node.scope, "gradient"].filter(Boolean).join("/"), () => applyRule(node, found));
+    const contributions = scope([node.scope, "gradient"].filter(Boolean).join("/"), () =>
+      applyRule(node, found, recall),
+    );
     node.inputs.forEach((y, i) => {
       const dy = contributions[i];
       if (!dy || !influenced.has(y.node)) return;

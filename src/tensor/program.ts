@@ -7,7 +7,7 @@ import { ShapeError } from "../errors.ts";
 import { decompositions } from "./fused.ts";
 import { rewrite } from "./rewrite.ts";
 import { formatShape, sameShape } from "./shape.ts";
-import { constant, type Node, Tensor } from "./tensor.ts";
+import { constant, type Node, recomputed, Tensor } from "./tensor.ts";
 
 export interface Program {
   readonly outputs: Readonly<Record<string, Tensor>>;
@@ -76,7 +76,7 @@ export function optimize(program: Program, options: OptimizeOptions): Program {
   const intern = (node: Node): readonly Tensor[] => {
     const inputs = node.inputs.map((t) => `${idOf(t.node)}:${t.index}`);
     const literal = node.literal && (node.literal.length <= 64 ? textOf(node.literal) : idOf(node.literal));
-    const key = JSON.stringify([node.op, node.attributes, node.outputs, inputs, literal]);
+    const key = JSON.stringify([node.op, node.attributes, node.outputs, inputs, literal, node.recomputed]);
     const known = canonical.get(key);
     if (known) return rebuilt.get(known)!;
     canonical.set(key, node);
@@ -90,7 +90,8 @@ export function optimize(program: Program, options: OptimizeOptions): Program {
       const moved: Node = { ...node, inputs: node.inputs.map((t) => rebuilt.get(t.node)![t.index]!) };
       const decompose = options.fused.has(node.op) ? undefined : decompositions[node.op];
       const rewritten = rewrite(moved);
-      if (decompose) rebuilt.set(node, decompose(moved).map(rebuild));
+      const lower = () => decompose!(moved);
+      if (decompose) rebuilt.set(node, (moved.recomputed ? recomputed(lower) : lower()).map(rebuild));
       else if (rewritten) rebuilt.set(node, [rebuild(rewritten)]);
       else if (options.fold && isFoldable(moved)) rebuilt.set(node, [rebuild(foldNode(moved, options.fold))]);
       else rebuilt.set(node, intern(moved));

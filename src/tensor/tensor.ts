@@ -25,6 +25,8 @@ export interface Node {
   readonly outputs: readonly TensorType[];
   /** The values of a constant, row-major; absent for every other operation. */
   readonly literal?: ArrayLike<number>;
+  /** Computed anew for the backward pass, so never one with the forward pass's equal node. */
+  readonly recomputed?: true;
   /** Where in the model the node was made: "layers.3/attention". */
   readonly scope: string;
 }
@@ -68,11 +70,32 @@ export interface NodeOptions {
   readonly byProducts?: readonly TensorType[];
 }
 
+let recomputing = false;
+
+/** Marks every node that `build` makes as recomputed. */
+export function recomputed<T>(build: () => T): T {
+  const outer = recomputing;
+  recomputing = true;
+  try {
+    return build();
+  } finally {
+    recomputing = outer;
+  }
+}
+
 /** Makes a node in the current scope and returns its first output. */
 export function makeNode(op: string, inputs: readonly Tensor[], shape: Shape, options: NodeOptions = {}): Tensor {
   const { attributes = {}, dtype = "float32", literal, byProducts = [] } = options;
   const outputs = [{ shape, dtype }, ...byProducts];
-  return new Tensor({ op, inputs, attributes, outputs, scope: currentScope, ...(literal && { literal }) });
+  return new Tensor({
+    op,
+    inputs,
+    attributes,
+    outputs,
+    scope: currentScope,
+    ...(literal && { literal }),
+    ...(recomputing && { recomputed: true }),
+  });
 }
 
 /** A value that is given when the program runs, by name. */

@@ -11,7 +11,7 @@ import type { LanguageModel } from "../models/model.ts";
 import type { Parameters } from "../models/parameters.ts";
 import { packedInputs, scoreCompletions } from "../models/scoring.ts";
 import type { Objective } from "../objectives/index.ts";
-import { gradients, input, mul, type Program, product, reduceSum, type Tensor } from "../tensor/index.ts";
+import { gradients, input, mul, type Node, type Program, product, reduceSum, type Tensor } from "../tensor/index.ts";
 
 /** Names of outputs: "losses" [E], "logps" [C], "tokenLogps" [R], "metric:NAME" [E], and "gradient:NAME" shaped like its input. */
 export const metricOutput = (name: string): string => `metric:${name}`;
@@ -35,6 +35,7 @@ export function stepProgram(
   const slopes = gradients(
     mul(input("scale", []), reduceSum(losses)),
     inputs.map((x) => x.tensor),
+    { recompute: isCheap },
   );
   return {
     outputs: {
@@ -46,6 +47,18 @@ export function stepProgram(
     },
   };
 }
+
+/**
+ * What the backward pass computes again instead of keeping it: everything but products with weights, sums of rows and
+ * gathered rows. Attention's scores and probabilities [heads, T, T] are most of it. docs/performance.md has the price.
+ */
+function isCheap({ op, outputs }: Node): boolean {
+  const inAttention = outputs[0]!.shape.length >= 3;
+  return ALWAYS_CHEAP.has(op) || (inAttention && CHEAP_IN_ATTENTION.has(op));
+}
+
+const ALWAYS_CHEAP: ReadonlySet<string> = new Set(["swiglu", "rmsNorm", "rope", "transpose", "reshape"]);
+const CHEAP_IN_ATTENTION: ReadonlySet<string> = new Set(["matmul", "add", "softmax"]);
 
 /** The forward pass alone: "logps" [C] and "tokenLogps" [R]. */
 export function scoreProgram(model: LanguageModel, parameters: Parameters): Program {
