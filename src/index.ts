@@ -1,0 +1,30 @@
+/** preftune as a library: tune a model on preferences, score completions, generate, read and write checkpoints. */
+
+export type { Checkpoint, TokenizerFiles } from "./checkpoints/checkpoint.ts";
+export { openCheckpoint } from "./checkpoints/open.ts";
+export { type LoraAdapter, readAdapter, writeAdapter } from "./checkpoints/peft.ts";
+export type { TokenizedExample } from "./data/example.ts";
+export { loadPreferences, type PreferenceOptions } from "./data/load.ts";
+export {
+  CheckpointError,
+  ConfigError,
+  DataError,
+  PreftuneError,
+  RunError,
+  ShapeError,
+  TrainingError,
+} from "./errors.ts";
+export {
+  type Answer,
+  type AnswerOptions,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModel,
+} from "./evaluation/loaded-model.ts";
+export { type Score, type ScoreOptions, score } from "./evaluation/score.ts";
+export type { Objective } from "./objectives/index.ts";
+export type { Content, Message } from "./text/chat.ts";
+export type { DpoConfig, DpoOptions } from "./training/config.ts";
+export { dpo } from "./training/dpo.ts";
+export type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "./training/observer.ts";
+export type { RunControl } from "./training/run.ts";
