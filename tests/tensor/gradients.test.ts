@@ -39,7 +39,16 @@ async function centralDifferences(
   return slopes;
 }
 
-async function checkGradients(test: OperationCase, seed: number, symbolic: boolean): Promise<void> {
+interface Variation {
+  /** Draws sizes and values. */
+  readonly seed: number;
+  /** Builds the program before the sizes are known. */
+  readonly symbolic: boolean;
+  /** Computes the forward pass again for the backward pass. */
+  readonly recomputed: boolean;
+}
+
+async function checkGradients(test: OperationCase, { seed, symbolic, recomputed }: Variation): Promise<void> {
   const { sizes, values } = drawCase(test, seed);
   const inputs = caseTensors(test, symbolic ? undefined : sizes);
   const scalar = scalarOf(test, inputs);
@@ -47,6 +56,7 @@ async function checkGradients(test: OperationCase, seed: number, symbolic: boole
   const slopes = t.gradients(
     scalar,
     differentiable.map((name) => inputs[name]!),
+    { recompute: () => recomputed },
   );
   slopes.forEach((slope, i) => {
     expect(slope.shape).toEqual(inputs[differentiable[i]!]!.shape);
@@ -70,6 +80,12 @@ async function checkGradients(test: OperationCase, seed: number, symbolic: boole
   }
 }
 
+const variations: fc.Arbitrary<Variation> = fc.record({
+  seed: fc.nat(),
+  symbolic: fc.boolean(),
+  recomputed: fc.boolean(),
+});
+
 describe("the table of gradient rules", () => {
   it("is complete, and has a test for every entry", () => {
     const tested = Object.keys(operationCases).filter((op) => !withoutGradient.includes(op));
@@ -80,7 +96,7 @@ describe("the table of gradient rules", () => {
     describe(op, () => {
       it.each(operationCases[op] ?? [])("$title agrees with central differences", async (test) => {
         await fc.assert(
-          fc.asyncProperty(fc.nat(), fc.boolean(), (seed, symbolic) => checkGradients(test, seed, symbolic)),
+          fc.asyncProperty(variations, (variation) => checkGradients(test, variation)),
           { numRuns: 8 },
         );
       });
