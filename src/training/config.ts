@@ -10,18 +10,15 @@ import { type LossName, objectives } from "../objectives/index.ts";
 const count = z.number().int().positive();
 const lossNames = Object.keys(objectives) as [LossName, ...LossName[]];
 
-/** A list that may also be given as one text with commas. */
-const list = z.union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())]);
+/** At least one text, or several, which may also be given as one with commas. */
+const list = z
+  .union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())])
+  .pipe(z.array(z.string().min(1)).min(1));
 
 export const dpoSchema = z.strictObject({
   model: z.string().min(1).describe("the model: a Hugging Face folder or a .gguf file"),
-  data: list
-    .pipe(z.array(z.string().min(1)).min(1))
-    .describe("preference pairs: JSONL or JSON, also gzipped; several with commas"),
-  evalData: list
-    .pipe(z.array(z.string().min(1)).min(1))
-    .optional()
-    .describe("held-out pairs to evaluate on"),
+  data: list.describe("preference pairs: JSONL or JSON, also gzipped; several with commas"),
+  evalData: list.optional().describe("held-out pairs to evaluate on"),
   output: z.string().min(1).describe("the run directory, made by this run"),
 
   loss: z.enum(lossNames).default("sigmoid").describe("the objective"),
