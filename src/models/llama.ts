@@ -43,6 +43,7 @@ const configSchema = z.object({
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
   hidden_act: z.literal("silu", { error: 'only "silu" is supported' }).default("silu"),
+  partial_rotary_factor: z.literal(1, { error: "only 1 is supported" }).nullish(),
   pretraining_tp: z.literal(1, { error: "only 1 is supported" }).nullish(),
 });
 

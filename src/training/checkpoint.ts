@@ -16,6 +16,8 @@ export interface TrainingState {
   /** Optimizer steps done. */
   readonly step: number;
   readonly logs: LogLengths;
+  /** Whether the evaluation that is due after this step has still to be made. */
+  readonly evaluationDue: boolean;
 }
 
 const WEIGHTS = "trainable.safetensors";

@@ -1,5 +1,6 @@
 /** Metrics of a set of examples as it stands: sums over examples divided by their count, never averages of averages. */
 
+import { setImmediate } from "node:timers/promises";
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -47,16 +48,14 @@ export class Averages {
 }
 
 /**
- * An estimate of KL(policy || reference) over one completion, in nats: the sum over its tokens of r - 1 - log r with
- * r = reference / policy (Schulman 2020), which is never negative. It is on the data's tokens, not on the policy's own
- * samples: it says how far the policy has moved where the data is.
+ * How far the policy has moved from the reference on one completion of the data, in nats: the sum over its tokens of
+ * (log pi - log pi_ref)^2 / 2. Near the reference it is KL(policy || reference) to second order (Schulman 2020's k2), and it
+ * is never negative. The unbiased estimators belong on the policy's own samples: on a rejected completion, which the policy
+ * has learned to avoid, they explode.
  */
 function divergenceOnData(policy: Float32Array, reference: Float32Array): number {
   let total = 0;
-  for (let i = 0; i < policy.length; i++) {
-    const logRatio = reference[i]! - policy[i]!;
-    total += Math.expm1(logRatio) - logRatio;
-  }
+  for (let i = 0; i < policy.length; i++) total += (policy[i]! - reference[i]!) ** 2 / 2;
   return total;
 }
 
@@ -103,7 +102,7 @@ export class ObjectiveEvaluator implements AsyncDisposable {
   }
 }
 
-/** Evaluates the policy as it is now on every example; names get the prefix `eval_`. */
+/** Evaluates the policy as it is now on every example; names get the prefix `eval_`. Undefined when it was stopped midway. */
 export async function evaluate(
   examples: readonly TokenizedExample[],
   {
@@ -111,20 +110,23 @@ export async function evaluate(
     objective,
     reference,
     microBatchTokens,
+    signal,
   }: {
     engine: Engine;
     objective: ObjectiveEvaluator;
     reference: ReferenceScores;
     microBatchTokens: number;
+    signal?: AbortSignal | undefined;
   },
-): Promise<Record<string, number>> {
+): Promise<Record<string, number> | undefined> {
   const averages = new Averages();
   for (const indices of planMicroBatches(examples.map(packedLength), microBatchTokens)) {
+    await setImmediate(); // An engine run blocks the event loop: let signals through.
+    if (signal?.aborted) return undefined;
     const group = indices.map((i) => examples[i]!);
     const policyScores = await engine.score("policy", group);
     const referenceScores = await reference.of(group);
-    const output = await objective.evaluate(policyScores, referenceScores);
-    averages.addBatch(output, objective.roles, referenceScores);
+    averages.addBatch(await objective.evaluate(policyScores, referenceScores), objective.roles, referenceScores);
   }
   return averages.means("eval_");
 }

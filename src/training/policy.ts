@@ -16,6 +16,7 @@ import {
   type Weights,
   withLora,
 } from "../models/index.ts";
+import { refuseForeignAdapter } from "../models/merge.ts";
 import type { Parameters } from "../models/parameters.ts";
 import type { Objective } from "../objectives/index.ts";
 import { Random } from "../random.ts";
@@ -64,19 +65,7 @@ export function loraPolicy(model: LanguageModel, weights: Weights, options: Lora
 
 /** A policy that continues an adapter; its reference is the model with that adapter as it is now. */
 export function continuedPolicy(model: LanguageModel, weights: Weights, adapter: LoraAdapter): Policy {
-  for (const [module, { inFeatures, outFeatures }] of adapter.modules) {
-    const shape = model.weights.get(`${module}.weight`);
-    if (!shape || !model.linearModules.includes(module)) {
-      throw new ConfigError(
-        `The adapter has a module "${module}", which is not a linear layer of the model. Is it another model's?`,
-      );
-    }
-    if (shape[0] !== outFeatures || shape[1] !== inFeatures) {
-      throw new ConfigError(
-        `The adapter's module "${module}" is for a layer of [${outFeatures}, ${inFeatures}]; the model's is [${shape.join(", ")}].`,
-      );
-    }
-  }
+  refuseForeignAdapter(model, adapter);
   const modules = model.linearModules.filter((module) => adapter.modules.has(module));
   return adaptedPolicy(model, weights, { ...adapter, rankStabilized: adapter.rsLora, modules }, adapter);
 }

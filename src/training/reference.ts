@@ -18,7 +18,7 @@ export class ReferenceScores {
   private readonly file: string | undefined;
 
   /** `store` names a file to read from and append to, and the fingerprint of the weights that its values are of. */
-  constructor(score: Scorer, store?: { file: string; fingerprint: string }) {
+  constructor(score: Scorer, store?: { file: string; fingerprint: () => string }) {
     this.score = score;
     this.file = store?.file;
     if (store) this.open(store);
@@ -50,10 +50,11 @@ export class ReferenceScores {
     appendFileSync(this.file, `${JSON.stringify([key, rows])}\n`);
   }
 
-  private open({ file, fingerprint }: { file: string; fingerprint: string }): void {
+  private open({ file, fingerprint }: { file: string; fingerprint: () => string }): void {
+    const header = JSON.stringify({ fingerprint: fingerprint() });
     const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
-    if (lines[0] !== JSON.stringify({ fingerprint })) {
-      writeFileSync(file, `${JSON.stringify({ fingerprint })}\n`);
+    if (lines[0] !== header) {
+      writeFileSync(file, `${header}\n`);
       return;
     }
     // A run that was killed may have left half a line; what follows the last line break is not a value.

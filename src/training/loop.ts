@@ -1,0 +1,219 @@
+/** The course of a run once everything is open: steps, evaluations, samples and checkpoints, until its end or a signal. */
+
+import { setImmediate } from "node:timers/promises";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import type { TokenizedExample } from "../data/example.ts";
+import type { LoadedPreferences } from "../data/load.ts";
+import { packedLength } from "../data/microbatch.ts";
+import type { Objective } from "../objectives/index.ts";
+import { interpreter } from "../runtime/interpreter.ts";
+import { nodeRuntime } from "../runtime/node.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint.ts";
+import type { DpoConfig } from "./config.ts";
+import { Engine } from "./engine.ts";
+import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
+import { estimateMemory } from "./memory.ts";
+import type { Metrics, RunObserver, RunResult, Sample } from "./observer.ts";
+import type { Policy } from "./policy.ts";
+import { fingerprint, ReferenceScores } from "./reference.ts";
+import { writeResult } from "./result.ts";
+import type { RunDirectory } from "./run-directory.ts";
+import { Sampler } from "./sampler.ts";
+import { StepOrder } from "./step-order.ts";
+import { Trainer } from "./trainer.ts";
+
+export interface LoopOptions {
+  readonly run: RunDirectory;
+  readonly config: DpoConfig;
+  readonly objective: Objective;
+  readonly policy: Policy;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+  readonly train: LoadedPreferences;
+  readonly held: LoadedPreferences | undefined;
+  readonly observer: RunObserver | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class RunLoop implements AsyncDisposable {
+  private readonly o: LoopOptions;
+  private readonly engine: Engine;
+  private readonly evaluator: ObjectiveEvaluator;
+  private readonly order: StepOrder;
+  private readonly trainer: Trainer;
+  private readonly sampler: Sampler;
+  private readonly evalReference: ReferenceScores;
+  private readonly evalEvery: number;
+  /** Optimizer steps done. */
+  private step = 0;
+  private evaluationDue = true;
+
+  private constructor(options: LoopOptions, engine: Engine, evaluator: ObjectiveEvaluator) {
+    const { run, config, objective, policy, train, held, tokenizer, checkpoint } = options;
+    this.o = options;
+    this.engine = engine;
+    this.evaluator = evaluator;
+    this.order = new StepOrder(train.examples.length, config);
+    const score = (examples: readonly TokenizedExample[]) => engine.score("reference", examples);
+    const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
+    const reference = new ReferenceScores(score, this.order.epochs > 1 ? stored : undefined);
+    this.evalReference = new ReferenceScores(score);
+    this.trainer = new Trainer({ policy, objective, engine, reference, config, steps: this.order.steps });
+    this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, examples: (held ?? train).examples });
+    this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);
+  }
+
+  /** Compiles what the run needs. Dispose of it. */
+  static async open(options: LoopOptions): Promise<RunLoop> {
+    const { policy, objective, config, train, held } = options;
+    const examples = [...train.examples, ...(held?.examples ?? [])];
+    const maxPositions = examples.reduce((longest, example) => Math.max(longest, longestSequence(example)), 1);
+    const { threads } = config;
+    const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
+    return new RunLoop(options, engine, await ObjectiveEvaluator.create(objective, interpreter));
+  }
+
+  /** Goes on from the newest checkpoint to the end, or until the signal. */
+  async run(): Promise<RunResult> {
+    this.restore();
+    this.announce();
+    if (this.step === 0) {
+      this.stage("checking");
+      await this.trainer.check(this.examplesOf(0));
+    }
+    for (;;) {
+      if (this.evaluationDue) this.evaluationDue = !(await this.look());
+      await setImmediate(); // An engine run blocks the event loop: let signals through between steps.
+      if (this.o.signal?.aborted) {
+        if (this.step > 0) this.save();
+        return this.summarize();
+      }
+      if (this.step === this.order.steps) return this.finish();
+      if (this.step > 0 && this.step % this.o.config.saveEvery === 0) this.save();
+      await this.takeStep();
+    }
+  }
+
+  private async takeStep(): Promise<void> {
+    this.stage("training");
+    const metrics = await this.trainer.step(this.step, this.examplesOf(this.step));
+    this.step++;
+    this.o.run.append("metrics.jsonl", metrics);
+    this.o.observer?.onStep?.(metrics);
+    this.evaluationDue = this.step % this.evalEvery === 0 || this.step === this.order.steps;
+  }
+
+  /** Evaluates on held-out pairs and answers the sample prompts. False when it was stopped midway. */
+  private async look(): Promise<boolean> {
+    const { run, config, held, observer, signal } = this.o;
+    if (held) {
+      this.stage("evaluating");
+      const measured = await evaluate(held.examples, {
+        engine: this.engine,
+        objective: this.evaluator,
+        reference: this.evalReference,
+        microBatchTokens: config.microBatchTokens,
+        signal,
+      });
+      if (!measured) return false;
+      const metrics: Metrics = { step: this.step, ...measured };
+      run.append("metrics.jsonl", metrics);
+      observer?.onEvaluation?.(metrics);
+    }
+    if (this.step > 0 && config.samplePrompts > 0) {
+      this.stage("sampling");
+      const samples = await this.sampler.sample(this.step);
+      for (const sample of samples) run.append("samples.jsonl", sample);
+      observer?.onSamples?.(samples);
+    }
+    return true;
+  }
+
+  /** Writes a checkpoint of this step, unless the run has just come from it. */
+  private save(): void {
+    const { run, policy, config, observer } = this.o;
+    if (run.checkpointSteps().at(-1) === this.step) return;
+    this.stage("saving");
+    const { step, evaluationDue } = this;
+    const folder = writeTrainingCheckpoint(run, {
+      trainable: policy.trainable,
+      optimizer: this.trainer.optimizer,
+      state: { step, evaluationDue, logs: run.logLengths() },
+    });
+    run.keepCheckpoints(config.keepCheckpoints);
+    observer?.onCheckpoint?.(folder, step);
+  }
+
+  /** Goes back to the newest checkpoint, or to the beginning, and cuts the logs accordingly. */
+  private restore(): void {
+    const { run, policy } = this.o;
+    const newest = run.checkpointSteps().at(-1);
+    if (newest === undefined) {
+      run.restoreLogs({ "metrics.jsonl": 0, "samples.jsonl": 0 });
+      return;
+    }
+    const restored = { trainable: policy.trainable, optimizer: this.trainer.optimizer };
+    const state = readTrainingCheckpoint(run.checkpointFolder(newest), restored);
+    run.restoreLogs(state.logs);
+    this.step = state.step;
+    this.evaluationDue = state.evaluationDue;
+  }
+
+  private announce(): void {
+    const { config, policy, train, held, observer } = this.o;
+    const { model } = policy;
+    observer?.onStart?.({
+      config,
+      family: model.family,
+      parameters: [...model.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0),
+      trainable: policy.trainable.data.length,
+      pairs: train.examples.length,
+      evalPairs: held?.examples.length ?? 0,
+      tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
+      steps: this.order.steps,
+      firstStep: this.step,
+      memoryEstimate: estimateMemory(model, policy, config, train.examples),
+      ledger: train.ledger,
+      ...(held && { evalLedger: held.ledger }),
+    });
+  }
+
+  private finish(): RunResult {
+    this.stage("saving");
+    const { run, policy, checkpoint, config } = this.o;
+    const summary = this.summarize();
+    return { ...summary, result: writeResult(run, policy, checkpoint, { config, ...summary }) };
+  }
+
+  private summarize(): RunResult {
+    return { output: this.o.config.output, step: this.step, steps: this.order.steps, ...summaryOf(this.o.run) };
+  }
+
+  private examplesOf(step: number): TokenizedExample[] {
+    return this.order.indices(step).map((i) => this.o.train.examples[i]!);
+  }
+
+  private stage(name: Parameters<NonNullable<RunObserver["onStage"]>>[0]): void {
+    this.o.observer?.onStage?.(name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    await this.evaluator[Symbol.asyncDispose]();
+  }
+}
+
+/** What a run's logs say of it: the first and the last evaluation (training steps where there are none), the last samples. */
+export function summaryOf(run: RunDirectory): Pick<RunResult, "before" | "after" | "samples"> {
+  const metrics = run.read<Metrics>("metrics.jsonl");
+  const evaluations = metrics.filter((line) => "eval_loss" in line);
+  const lines = evaluations.length > 0 ? evaluations : metrics;
+  const samples = run.read<Sample>("samples.jsonl");
+  const last = samples.at(-1)?.step;
+  return { before: lines[0], after: lines.at(-1), samples: samples.filter(({ step }) => step === last) };
+}
+
+function longestSequence({ prompt, completions }: TokenizedExample): number {
+  return prompt.length + completions.reduce((longest, { length }) => Math.max(longest, length), 0);
+}
