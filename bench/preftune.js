@@ -1,0 +1,18 @@
+// One measured run of preftune: prints one line of JSON, like bench/trl.py, with the run's metrics and peak memory.
+//   node bench/preftune.js OUTPUT '{"model": ..., "data": ...}'
+import { dpo } from "../dist/index.js";
+
+const [output, options] = process.argv.slice(2);
+const steps = [];
+await dpo(
+  { ...JSON.parse(options), output, samplePrompts: 0, shuffle: false },
+  { observer: { onStep: (metrics) => steps.push(metrics) } },
+);
+console.log(
+  JSON.stringify({
+    losses: steps.map(({ loss }) => loss),
+    pairsPerSecond: steps.map((step) => step.pairs_per_second),
+    tokensPerSecond: steps.map((step) => step.tokens_per_second),
+    peakMegabytes: process.resourceUsage().maxRSS / 1000,
+  }),
+);
