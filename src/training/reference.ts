@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import type { TokenizedExample } from "../data/example.ts";
 import type { Weights } from "../models/index.ts";
 import type { CompletionScore } from "./engine.ts";
@@ -51,16 +51,16 @@ export class ReferenceScores {
   }
 
   private open({ file, fingerprint }: { file: string; fingerprint: () => string }): void {
-    const header = JSON.stringify({ fingerprint: fingerprint() });
-    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
-    if (lines[0] !== header) {
-      writeFileSync(file, `${header}\n`);
+    const header = `${JSON.stringify({ fingerprint: fingerprint() })}\n`;
+    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+    if (!text.startsWith(header)) {
+      writeFileSync(file, header);
       return;
     }
     // A run that was killed may have left half a line; what follows the last line break is not a value.
-    const whole = lines.slice(1, -1);
-    if (lines.at(-1) !== "") writeFileSync(file, `${lines.slice(0, -1).join("\n")}\n`);
-    for (const line of whole) {
+    const end = text.lastIndexOf("\n") + 1;
+    truncateSync(file, end);
+    for (const line of text.slice(header.length, end).split("\n").slice(0, -1)) {
       const [key, rows] = JSON.parse(line) as [string, [number, string][]];
       this.known.set(
         key,
