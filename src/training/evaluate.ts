@@ -8,6 +8,7 @@ import type { Executable, Runtime } from "../runtime/runtime.ts";
 import { input, product } from "../tensor/index.ts";
 import type { CompletionScore, Engine, StepOutput } from "./engine.ts";
 import type { ReferenceScores } from "./reference.ts";
+import { checkFinite } from "./self-checks.ts";
 import { metricOutput } from "./step.ts";
 
 /** Sums values of examples by name, and divides by their count at the end. */
@@ -102,7 +103,10 @@ export class ObjectiveEvaluator implements AsyncDisposable {
   }
 }
 
-/** Evaluates the policy as it is now on every example; names get the prefix `eval_`. Undefined when it was stopped midway. */
+/**
+ * Evaluates the policy as it is now on every example; names get the prefix `eval_`. Undefined when it was stopped midway.
+ * Throws TrainingError at a loss that is not finite.
+ */
 export async function evaluate(
   examples: readonly TokenizedExample[],
   {
@@ -110,12 +114,15 @@ export async function evaluate(
     objective,
     reference,
     microBatchTokens,
+    step,
     signal,
   }: {
     engine: Engine;
     objective: ObjectiveEvaluator;
     reference: ReferenceScores;
     microBatchTokens: number;
+    /** Optimizer steps done. */
+    step: number;
     signal?: AbortSignal | undefined;
   },
 ): Promise<Record<string, number> | undefined> {
@@ -126,7 +133,9 @@ export async function evaluate(
     const group = indices.map((i) => examples[i]!);
     const policyScores = await engine.score("policy", group);
     const referenceScores = await reference.of(group);
-    averages.addBatch(await objective.evaluate(policyScores, referenceScores), objective.roles, referenceScores);
+    const output = await objective.evaluate(policyScores, referenceScores);
+    checkFinite(output, group, step);
+    averages.addBatch(output, objective.roles, referenceScores);
   }
   return averages.means("eval_");
 }

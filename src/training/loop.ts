@@ -20,6 +20,7 @@ import { fingerprint, ReferenceScores } from "./reference.ts";
 import { writeResult } from "./result.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { Sampler } from "./sampler.ts";
+import { checkFiniteWeights } from "./self-checks.ts";
 import { StepOrder } from "./step-order.ts";
 import { Trainer } from "./trainer.ts";
 
@@ -114,6 +115,7 @@ export class RunLoop implements AsyncDisposable {
         objective: this.evaluator,
         reference: this.evalReference,
         microBatchTokens: config.microBatchTokens,
+        step: this.step,
         signal,
       });
       if (!measured) return false;
@@ -136,6 +138,7 @@ export class RunLoop implements AsyncDisposable {
     if (run.checkpointSteps().at(-1) === this.step) return;
     this.stage("saving");
     const { step, evaluationDue } = this;
+    checkFiniteWeights(policy.trainable, step);
     const folder = writeTrainingCheckpoint(run, {
       trainable: policy.trainable,
       optimizer: this.trainer.optimizer,
@@ -182,6 +185,7 @@ export class RunLoop implements AsyncDisposable {
   private finish(): RunResult {
     this.stage("saving");
     const { run, policy, checkpoint, config } = this.o;
+    checkFiniteWeights(policy.trainable, this.step);
     const summary = this.summarize();
     return { ...summary, result: writeResult(run, policy, checkpoint, { config, ...summary }) };
   }

@@ -7,7 +7,7 @@ import { describeOrigin, type TokenizedExample } from "../data/example.ts";
 import { TrainingError } from "../errors.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { CompletionScore, Engine, StepOutput } from "./engine.ts";
-import type { FlatArray } from "./flat.ts";
+import { type FlatArray, globalNorm } from "./flat.ts";
 
 /** How far two float32 computations of one log-probability may be apart, in nats: both sum thousands of roundings. */
 const tolerance = (logp: number): number => 2e-3 + 1e-5 * Math.abs(logp);
@@ -66,7 +66,7 @@ export function checkGradientsReachAll(gradients: FlatArray, trainable: FlatArra
   }
 }
 
-/** Stops at a loss that is not a number, before it reaches the weights. */
+/** Stops at a loss that is not a number, before it reaches the weights. `step` counts from 1; 0 is before the first. */
 export function checkFinite(output: StepOutput, group: readonly TokenizedExample[], step: number): void {
   const bad = group.filter((_, i) => !Number.isFinite(output.losses[i]));
   if (bad.length > 0) throw nonFinite("loss", bad, step);
@@ -76,8 +76,21 @@ export function checkFiniteNorm(norm: number, examples: readonly TokenizedExampl
   if (!Number.isFinite(norm)) throw nonFinite("gradient", examples, step);
 }
 
+/** What is written, a checkpoint or the result, must be finite: a last step may leave weights that no loss has seen. */
+export function checkFiniteWeights(trainable: FlatArray, step: number): void {
+  for (const [name, { data }] of trainable.views) {
+    if (Number.isFinite(globalNorm(data))) continue;
+    throw new TrainingError(
+      `Step ${step} made values of "${name}" non-finite, so it was not saved; earlier checkpoints are good. Lower --learning-rate.`,
+    );
+  }
+}
+
 function nonFinite(what: string, rows: readonly TokenizedExample[], step: number): TrainingError {
+  const where = rows.map(({ origin }) => describeOrigin(origin)).join(", ");
   return new TrainingError(
-    `Step ${step}: the ${what} became non-finite at ${rows.map(({ origin }) => describeOrigin(origin)).join(", ")}. The step was not taken; the last checkpoint is good. Lower --learning-rate, or look at these rows.`,
+    step === 0
+      ? `Before the first step the ${what} is not finite at ${where}. The model's weights hold values that are not finite, or far out of range.`
+      : `Step ${step}: the ${what} is not finite at ${where}. Checkpoints from before are good. Lower --learning-rate, or look at these rows.`,
   );
 }

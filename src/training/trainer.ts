@@ -58,6 +58,7 @@ export class Trainer {
     const [group] = this.groups(examples);
     const { output, reference } = await this.run(group!, 1);
     engine.clearGradients();
+    checkFinite(output, group!, 0);
     if (reference) checkStartsAtReference(objective, output, reference);
     await checkPackingIsExact(engine, output, group![0]!);
   }
