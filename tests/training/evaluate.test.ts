@@ -1,0 +1,158 @@
+/** Evaluation on held-out pairs: averages over examples, under the trainer's names with `eval_` before them. */
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { TokenizedExample } from "../../src/data/example.ts";
+import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
+import { dpo } from "../../src/objectives/index.ts";
+import { interpreter } from "../../src/runtime/interpreter.ts";
+import { nodeRuntime } from "../../src/runtime/node.ts";
+import { Engine, type StepOutput } from "../../src/training/engine.ts";
+import { Averages, evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
+import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import { ReferenceScores } from "../../src/training/reference.ts";
+import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+
+const pairs = tinyPairs(7);
+const objective = dpo({ beta: 0.1 });
+
+type Evaluate = (examples: readonly TokenizedExample[], microBatchTokens?: number) => Promise<Record<string, number>>;
+
+/** Runs `use` with what evaluates the policy, after three steps say. */
+async function evaluating<T>(policy: Policy, use: (evaluated: Evaluate) => Promise<T>): Promise<T> {
+  await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
+  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+  const reference = new ReferenceScores((group) => engine.score("reference", group));
+  return await use(async (examples, microBatchTokens = 50) => {
+    const metrics = await evaluate(examples, { engine, objective: evaluator, reference, microBatchTokens, step: 3 });
+    return metrics!;
+  });
+}
+
+function moved(): Policy {
+  const policy = fullPolicy(tinyModel, tinyWeights());
+  policy.trainable.data.set(policy.trainable.data.map((x, i) => x + 0.02 * Math.sin(i)));
+  return policy;
+}
+
+describe("before the first step", () => {
+  it.each<[string, () => Policy]>([
+    ["full tuning", () => fullPolicy(tinyModel, tinyWeights())],
+    [
+      "a new adapter",
+      () => {
+        const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
+        return loraPolicy(tinyModel, tinyWeights(), options);
+      },
+    ],
+  ])("the loss is ln 2, and rewards, divergence and drift are 0: %s", async (_, policy) => {
+    const metrics = await evaluating(policy(), (evaluated) => evaluated(pairs));
+    const length = (completion: 0 | 1) =>
+      pairs.reduce((n, { completions }) => n + completions[completion]!.length, 0) / 7;
+    expect(metrics).toEqual({
+      eval_loss: expect.closeTo(Math.LN2, 6),
+      "eval_rewards/chosen": expect.closeTo(0, 5),
+      "eval_rewards/rejected": expect.closeTo(0, 5),
+      "eval_rewards/margins": expect.closeTo(0, 5),
+      "eval_rewards/accuracies": expect.any(Number),
+      "eval_logps/chosen": expect.any(Number),
+      "eval_logps/rejected": expect.any(Number),
+      "eval_lengths/chosen": expect.closeTo(length(0), 12),
+      "eval_lengths/rejected": expect.closeTo(length(1), 12),
+      eval_kl: expect.closeTo(0, 9),
+      "eval_drift/chosen": expect.closeTo(0, 4),
+      "eval_drift/rejected": expect.closeTo(0, 4),
+    });
+  });
+});
+
+describe("of a policy that has moved", () => {
+  it("every number is the mean over pairs, whatever their micro-batches", async () => {
+    expect(new Set(planMicroBatches(pairs.map(packedLength), 50).map((group) => group.length)).size).toBeGreaterThan(1);
+    const alone: Record<string, number>[] = [];
+    const together = await evaluating(moved(), async (evaluated) => {
+      for (const pair of pairs) alone.push(await evaluated([pair]));
+      return await evaluated(pairs);
+    });
+    for (const [name, value] of Object.entries(together)) {
+      const mean = alone.reduce((n, metrics) => n + metrics[name]!, 0) / pairs.length;
+      expect(Math.abs(value - mean), name).toBeLessThan(1e-5 * Math.max(1, Math.abs(mean)));
+    }
+    expect(new Set(alone.map((metrics) => metrics.eval_loss!.toFixed(4))).size).toBe(pairs.length);
+  });
+
+  it("the loss is the step's own definition, and the divergence is above 0", async () => {
+    const metrics = await evaluating(moved(), (evaluated) => evaluated(pairs.slice(0, 1)));
+    expect(metrics.eval_loss).toBeCloseTo(Math.log1p(Math.exp(-metrics["eval_rewards/margins"]!)), 6);
+    expect(metrics["eval_rewards/chosen"]).toBeCloseTo(0.1 * metrics["eval_drift/chosen"]!, 6);
+    expect(metrics["eval_rewards/accuracies"]).toBe(metrics["eval_rewards/margins"]! > 0 ? 1 : 0);
+    expect(metrics.eval_kl).toBeGreaterThan(0.01);
+  });
+});
+
+describe("a loss that is not finite", () => {
+  it("stops the evaluation, naming its rows", async () => {
+    const policy = moved();
+    const token = pairs[2]!.completions[1]![0]!;
+    policy.trainable.views.get("model.embed_tokens.weight")!.data.fill(Number.NaN, 32 * token, 32 * token + 32);
+    const stopped = evaluating(policy, (evaluated) => evaluated(pairs, 1));
+    await expect(stopped).rejects.toThrow(/^Step 3: the loss is not finite at pairs\.jsonl line 3\./);
+  });
+});
+
+describe("averages", () => {
+  const roles = ["chosen", "rejected"];
+  const score = (...tokens: number[]) => ({
+    logp: tokens.reduce((a, b) => a + b, 0),
+    tokens: Float32Array.from(tokens),
+  });
+  const batch = (loss: number[], ...scores: StepOutput["scores"]): StepOutput => ({
+    losses: loss,
+    metrics: { m: loss },
+    scores,
+  });
+
+  it("weigh every example alike, however they come in batches", () => {
+    const averages = new Averages();
+    averages.addBatch(batch([1], score(-1), score(-2, -2)), roles, undefined);
+    averages.addBatch(batch([2, 6], score(-3), score(-4), score(-8), score(-12)), roles, undefined);
+    expect(averages.means("eval_")).toEqual({
+      eval_loss: 3,
+      eval_m: 3,
+      "eval_logps/chosen": -4,
+      "eval_logps/rejected": -20 / 3,
+      "eval_lengths/chosen": 1,
+      "eval_lengths/rejected": 4 / 3,
+    });
+  });
+
+  it("estimate the divergence by half the squared log-ratio, summed over tokens", () => {
+    const averages = new Averages();
+    averages.addBatch(batch([0], score(-1, -2), score(-3)), roles, [score(-1.5, -4), score(-3)]);
+    // (0.5^2 + 2^2) / 2 of the chosen completion, 0 of the rejected: the mean over the two.
+    expect(averages.means().kl).toBe(4.25 / 4);
+    expect(averages.means()["drift/chosen"]).toBe(2.5);
+  });
+
+  it("have a divergence that is never negative, and 0 for the reference itself", () => {
+    const logps = fc.array(
+      fc.tuple(fc.double({ min: -60, max: 0, noNaN: true }), fc.double({ min: -1e-3, max: 1e-3, noNaN: true })),
+      {
+        minLength: 1,
+        maxLength: 20,
+      },
+    );
+    fc.assert(
+      fc.property(logps, (tokens) => {
+        const reference = score(...tokens.map(([x]) => x));
+        const policy = score(...tokens.map(([x, change]) => x + change));
+        const averages = new Averages();
+        averages.addBatch(batch([], policy), ["chosen"], [reference]);
+        expect(averages.means().kl).toBeGreaterThanOrEqual(0);
+        const same = new Averages();
+        same.addBatch(batch([], policy), ["chosen"], [policy]);
+        expect(same.means().kl).toBe(0);
+      }),
+    );
+  });
+});
