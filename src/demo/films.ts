@@ -36,8 +36,8 @@ export interface Actor {
 }
 
 export const ACTORS: readonly Actor[] = [
-  ...fullNames("Nora Ida Vera Lena Maya Alma", "she"),
-  ...fullNames("Oscar Hugo Leo Martin Simon Jonas", "he"),
+  ...cast("Nora Vale, Ida Lind, Vera Carter, Lena Moreau, Maya Hayes, Alma Brandt", "she"),
+  ...cast("Oscar Costa, Hugo Winters, Leo Novak, Martin Rossi, Simon Adeyemi, Jonas Meyer", "he"),
 ];
 
 /** The titles of one split, in a fixed order. */
@@ -45,9 +45,8 @@ export function titles(split: Split): readonly string[] {
   return FILMS[split];
 }
 
-function fullNames(firstNames: string, pronoun: string): Actor[] {
-  const families = "Vale Lind Carter Moreau Hayes Brandt Costa Winters".split(" ");
-  return firstNames.split(" ").flatMap((first) => families.map((family) => ({ name: `${first} ${family}`, pronoun })));
+function cast(names: string, pronoun: string): Actor[] {
+  return names.split(", ").map((name) => ({ name, pronoun }));
 }
 
 /** Shuffled before the cut, so that both splits hold every kind of title. */

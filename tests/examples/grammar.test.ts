@@ -136,8 +136,8 @@ describe("reviews", () => {
     `);
     expect(pretrainingConversations(1, 2).map(([, review]) => review!.content)).toMatchInlineSnapshot(`
       [
-        "The ending is satisfying, and Oscar Carter plays a shy baker with courage and humor. See it on a big screen and enjoy every minute.",
-        ""A Station for Two Sisters" is a chore from the first scene to the last. Ida Moreau plays the young farmer so coldly that you doubt every word she says.",
+        "The ending is satisfying, and Oscar Costa plays a shy baker with courage and humor. See it on a big screen and enjoy every minute.",
+        ""A Station for Two Sisters" is a chore from the first scene to the last. Ida Lind plays the young farmer so coldly that you doubt every word she says.",
       ]
     `);
   });
