@@ -40,7 +40,8 @@ function modelCard(config: DpoConfig, before: Metrics | undefined, after: Metric
     "---",
   ];
   const settings = ["loss", "beta", "labelSmoothing", "tuning", "learningRate", "batchSize", "epochs", "seed"] as const;
-  const keys = Object.keys(after ?? {}).filter((key) => key !== "step" && before?.[key] !== undefined);
+  // Two training steps are of different pairs: only evaluations are before and after of the same.
+  const keys = Object.keys(after ?? {}).filter((key) => key.startsWith("eval_") && before?.[key] !== undefined);
   const table = keys.map((key) => `| ${key} | ${before![key]!.toPrecision(4)} | ${after![key]!.toPrecision(4)} |`);
   return [
     ...header,
