@@ -58,7 +58,8 @@ export class RunLoop implements AsyncDisposable {
     this.order = new StepOrder(train.examples.length, config);
     const score = (examples: readonly TokenizedExample[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
-    const reference = new ReferenceScores(score, this.order.epochs > 1 ? stored : undefined);
+    // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
+    const reference = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
     this.evalReference = new ReferenceScores(score);
     this.trainer = new Trainer({ policy, objective, engine, reference, config, steps: this.order.steps });
     this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, examples: (held ?? train).examples });
@@ -85,12 +86,12 @@ export class RunLoop implements AsyncDisposable {
     }
     for (;;) {
       if (this.evaluationDue) this.evaluationDue = !(await this.look());
+      if (this.step === this.order.steps && !this.evaluationDue) return this.finish();
       await setImmediate(); // An engine run blocks the event loop: let signals through between steps.
       if (this.o.signal?.aborted) {
         if (this.step > 0) this.save();
         return this.summarize();
       }
-      if (this.step === this.order.steps) return this.finish();
       if (this.step > 0 && this.step % this.o.config.saveEvery === 0) this.save();
       await this.takeStep();
     }

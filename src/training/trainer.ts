@@ -33,7 +33,7 @@ export interface TrainerOptions {
   readonly objective: Objective;
   readonly engine: Engine;
   /** Absent for an objective without a reference. */
-  readonly reference?: ReferenceScores;
+  readonly reference?: Pick<ReferenceScores, "of">;
   readonly config: TrainerConfig;
   /** Optimizer steps of the whole run, which the schedule spreads over. */
   readonly steps: number;
