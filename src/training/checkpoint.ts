@@ -61,8 +61,12 @@ export function readTrainingCheckpoint(
 function restore(path: string, targets: readonly (readonly [string, Float32Array])[]): void {
   using file = new SafetensorsFile(path);
   for (const [name, target] of targets) {
-    if (!file.has(name))
-      throw new RunError(`${path}: lacks "${name}". It is a checkpoint of another model or optimizer.`);
-    target.set(file.read(name));
+    const values = file.has(name) ? file.read(name) : undefined;
+    if (values?.length !== target.length) {
+      throw new RunError(
+        `${path}: has no "${name}" of ${target.length} values, so it is of another model. Give the run the model that it was started with.`,
+      );
+    }
+    target.set(values);
   }
 }
