@@ -9,6 +9,7 @@ import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync }
 import type { TokenizedExample } from "../data/example.ts";
 import type { Weights } from "../models/index.ts";
 import type { CompletionScore } from "./engine.ts";
+import { onDisk } from "./run-directory.ts";
 
 type Scorer = (examples: readonly TokenizedExample[]) => Promise<CompletionScore[]>;
 
@@ -42,12 +43,13 @@ export class ReferenceScores {
   private remember(key: string, scores: readonly CompletionScore[]): void {
     if (this.known.has(key)) return;
     this.known.set(key, scores);
-    if (!this.file) return;
+    const { file } = this;
+    if (!file) return;
     const rows = scores.map(({ logp, tokens }) => [
       logp,
       Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength).toString("base64"),
     ]);
-    appendFileSync(this.file, `${JSON.stringify([key, rows])}\n`);
+    onDisk(file, () => appendFileSync(file, `${JSON.stringify([key, rows])}\n`));
   }
 
   private open({ file, fingerprint }: { file: string; fingerprint: () => string }): void {

@@ -16,10 +16,11 @@ import {
 } from "node:fs";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
-import { writeFileWhole } from "../checkpoints/files.ts";
+import { systemReason, writeFileWhole } from "../checkpoints/files.ts";
 import { RunError } from "../errors.ts";
 import type { DpoConfig } from "./config.ts";
 import { incidental } from "./config.ts";
+import type { Metrics } from "./observer.ts";
 
 const LOGS = ["metrics.jsonl", "samples.jsonl"] as const;
 type Log = (typeof LOGS)[number];
@@ -43,13 +44,14 @@ export class RunDirectory {
           : `${path}: is there already and not empty. Give another --output.`,
       );
     }
-    try {
-      mkdirSync(join(path, "checkpoints"), { recursive: true });
-    } catch (error) {
-      throw new RunError(`${path}: can't be made (${(error as Error).message}). Give another --output.`);
-    }
     const run = new RunDirectory(path);
-    run.writeJson("config.json", config);
+    onDisk(path, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
+    try {
+      run.writeJson("config.json", config);
+    } catch (error) {
+      run.removeIfUnused();
+      throw error;
+    }
     return run;
   }
 
@@ -66,7 +68,9 @@ export class RunDirectory {
         `${path}: can't be resumed with other settings (${changed.join("; ")}). Resume it with its own, or start a new run.`,
       );
     }
-    return new RunDirectory(path);
+    const run = new RunDirectory(path);
+    run.removeUnfinished();
+    return run;
   }
 
   join(...parts: string[]): string {
@@ -75,11 +79,12 @@ export class RunDirectory {
 
   writeJson(name: string, value: unknown): void {
     const text = `${JSON.stringify(value, null, 2)}\n`;
-    writeFileWhole(this.join(name), (write) => write(new TextEncoder().encode(text)));
+    const path = this.join(name);
+    onDisk(path, () => writeFileWhole(path, (write) => write(new TextEncoder().encode(text))));
   }
 
   append(log: Log, line: unknown): void {
-    appendFileSync(this.join(log), `${JSON.stringify(line)}\n`);
+    onDisk(this.join(log), () => appendFileSync(this.join(log), `${JSON.stringify(line)}\n`));
   }
 
   logLengths(): LogLengths {
@@ -89,24 +94,32 @@ export class RunDirectory {
 
   /** Removes a run that ended before its first step: nothing in it is worth keeping, and it would be in the way. */
   removeIfUnused(): void {
-    if (this.checkpointSteps().length === 0 && !existsSync(this.join("metrics.jsonl")))
-      rmSync(this.path, { recursive: true });
+    if (this.checkpointSteps().length > 0) return;
+    if (this.read<Metrics>("metrics.jsonl").every(({ step }) => step === 0)) rmSync(this.path, { recursive: true });
+  }
+
+  /** Removes what a killed process was writing: folders and files under the temporary names of `writeFolderWhole` and `writeFileWhole`. */
+  private removeUnfinished(): void {
+    for (const folder of [this.path, this.join("checkpoints")]) {
+      const names = existsSync(folder) ? readdirSync(folder) : [];
+      for (const name of names.filter((x) => /\.tmp-\d+$/.test(x))) rmSync(join(folder, name), { recursive: true });
+    }
   }
 
   /** Cuts the logs back to what they were at a checkpoint. */
   restoreLogs(lengths: LogLengths): void {
     for (const log of LOGS) {
-      if (existsSync(this.join(log))) truncateSync(this.join(log), lengths[log]);
+      const path = this.join(log);
+      // After a power cut it may be shorter; truncating to more would fill it up with zeros.
+      if (existsSync(path) && statSync(path).size > lengths[log]) truncateSync(path, lengths[log]);
     }
   }
 
-  /** The lines of a log. */
+  /** The lines of a log; half a line without its end is none. */
   read<T>(log: Log): T[] {
     if (!existsSync(this.join(log))) return [];
-    return readFileSync(this.join(log), "utf8")
-      .split("\n")
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as T);
+    const lines = readFileSync(this.join(log), "utf8").split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as T);
   }
 
   checkpointFolder(step: number): string {
@@ -136,6 +149,18 @@ export class RunDirectory {
   /** The result's folder, by what was tuned. */
   resultFolder(tuning: DpoConfig["tuning"]): string {
     return this.join(tuning === "lora" ? "adapter" : "model");
+  }
+}
+
+/** Runs what writes to a run's files. Where the system refuses, a RunError says so and how to go on. */
+export function onDisk<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    throw new RunError(
+      `${path}: can't be written (${systemReason(error)}). Mend that, or give another --output; a run that has begun goes on by --resume.`,
+    );
   }
 }
 

@@ -49,10 +49,10 @@ export async function tune(config: DpoConfig, objective: Objective, control: Run
       : loraPolicy(model, weights, { ...loraOptions(config) });
 
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
-  run.writeJson("environment.json", describeEnvironment(version, config.threads));
-  run.writeJson("data.json", { train: opened.train.ledger, ...(opened.held && { eval: opened.held.ledger }) });
-  observer?.onStage?.("compiling");
   try {
+    run.writeJson("environment.json", describeEnvironment(version, config.threads));
+    run.writeJson("data.json", { train: opened.train.ledger, ...(opened.held && { eval: opened.held.ledger }) });
+    observer?.onStage?.("compiling");
     await using loop = await RunLoop.open({ run, config, objective, policy, ...opened, observer, signal });
     return await loop.run();
   } catch (error) {
