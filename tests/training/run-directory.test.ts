@@ -1,0 +1,144 @@
+/** The run directory: what survives in it, and what is cleared away. */
+
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { RunError } from "../../src/errors.ts";
+import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/checkpoint.ts";
+import { resolveConfig } from "../../src/training/dpo.ts";
+import { FlatArray } from "../../src/training/flat.ts";
+import { adamW, rmsProp } from "../../src/training/optimizers.ts";
+import { RunDirectory, readRunConfig } from "../../src/training/run-directory.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "preftune-run-directory-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const path = join(folder, "run");
+const config = resolveConfig({ model: "model", data: "pairs.jsonl", output: path });
+let run: RunDirectory;
+beforeEach(() => {
+  rmSync(path, { recursive: true, force: true });
+  run = RunDirectory.create(path, config);
+});
+
+const log = () => readFileSync(join(path, "metrics.jsonl"), "utf8");
+
+describe("the configuration", () => {
+  it("comes back as it was", () => {
+    expect(resolveConfig(readRunConfig(path))).toEqual(config);
+  });
+
+  it("that is damaged or missing is refused by its file", () => {
+    writeFileSync(join(path, "config.json"), "{");
+    expect(() => readRunConfig(path)).toThrow(/run\/config\.json: is not valid JSON \(/);
+    rmSync(join(path, "config.json"));
+    expect(() => readRunConfig(path)).toThrow(new RunError(`${path}: has no config.json, so it is not a run.`));
+  });
+});
+
+describe("the logs", () => {
+  it("go back to what they were at a checkpoint", () => {
+    run.append("metrics.jsonl", { step: 1 });
+    const lengths = run.logLengths();
+    const before = log();
+    run.append("metrics.jsonl", { step: 2 });
+    run.append("samples.jsonl", { step: 2 });
+    run.restoreLogs(lengths);
+    expect(log()).toBe(before);
+    expect(run.read("metrics.jsonl")).toEqual([{ step: 1 }]);
+    expect(run.read("samples.jsonl")).toEqual([]);
+  });
+
+  it("that have lost lines since are not filled up", () => {
+    run.append("metrics.jsonl", { step: 1 });
+    run.restoreLogs({ "metrics.jsonl": 1000, "samples.jsonl": 1000 });
+    expect(run.read("metrics.jsonl")).toEqual([{ step: 1 }]);
+  });
+
+  it("are read without a line that was not finished", () => {
+    run.append("metrics.jsonl", { step: 1 });
+    appendFileSync(join(path, "metrics.jsonl"), '{"step":');
+    expect(run.read("metrics.jsonl")).toEqual([{ step: 1 }]);
+  });
+});
+
+describe("checkpoints", () => {
+  const specs = [
+    { name: "a", shape: [2, 3] },
+    { name: "b", shape: [4] },
+  ];
+  const state = { step: 7, evaluationDue: true, logs: { "metrics.jsonl": 12, "samples.jsonl": 0 } };
+  const filled = () => {
+    const trainable = new FlatArray(specs);
+    trainable.data.set(trainable.data.map((_, i) => Math.sin(i)));
+    return trainable;
+  };
+  const stepped = (trainable: FlatArray) => {
+    const optimizer = adamW({ size: trainable.data.length, weightDecay: 0 });
+    const gradients = trainable.data.map((x) => x * x);
+    optimizer.update({ parameters: trainable.data, gradients, learningRate: 0.1, step: 1, gradientScale: 1 });
+    return optimizer;
+  };
+
+  it("give back every value and the position", () => {
+    const trainable = filled();
+    const optimizer = stepped(trainable);
+    const written = writeTrainingCheckpoint(run, { trainable, optimizer, state });
+    const restored = { trainable: new FlatArray(specs), optimizer: adamW({ size: 10, weightDecay: 0 }) };
+    expect(readTrainingCheckpoint(written, restored)).toEqual(state);
+    expect(restored.trainable.data).toEqual(trainable.data);
+    expect(restored.optimizer.moments).toEqual(optimizer.moments);
+  });
+
+  it("of another model or optimizer are refused", () => {
+    const trainable = filled();
+    const written = writeTrainingCheckpoint(run, { trainable, optimizer: stepped(trainable), state });
+    const optimizer = adamW({ size: 10, weightDecay: 0 });
+    const into = (changed: { name: string; shape: number[] }[]) => () =>
+      readTrainingCheckpoint(written, { trainable: new FlatArray(changed), optimizer });
+    expect(into([{ name: "c", shape: [4] }])).toThrow(RunError);
+    expect(into([{ name: "b", shape: [5] }])).toThrow(/has no "b" of 5 values, so it is of another model/);
+    expect(into([{ name: "b", shape: [3] }])).toThrow(RunError);
+    const other = rmsProp({ size: 10, weightDecay: 0 });
+    expect(() => readTrainingCheckpoint(written, { trainable: filled(), optimizer: other })).toThrow(/"square_avg"/);
+  });
+
+  it("are counted by their steps, and only the newest kept", () => {
+    for (const step of [9, 100, 20, 1_000_000]) mkdirSync(run.checkpointFolder(step));
+    expect(run.checkpointSteps()).toEqual([9, 20, 100, 1_000_000]);
+    run.keepCheckpoints(2);
+    expect(run.checkpointSteps()).toEqual([100, 1_000_000]);
+  });
+
+  it("that a killed process had not finished are removed when the run is resumed", () => {
+    for (const name of [".step-000003.tmp-12", "step-000002"]) mkdirSync(join(path, "checkpoints", name));
+    mkdirSync(join(path, ".adapter.tmp-12"));
+    writeFileSync(join(path, "config.json.tmp-12"), "{");
+    expect(run.checkpointSteps()).toEqual([2]);
+    RunDirectory.resume(path, config);
+    expect(readdirSync(path)).toEqual(["checkpoints", "config.json"]);
+    expect(readdirSync(join(path, "checkpoints"))).toEqual(["step-000002"]);
+  });
+});
+
+describe("a run that has ended early", () => {
+  it("is removed before its first step, and kept from then on", () => {
+    run.append("metrics.jsonl", { step: 0, eval_loss: 0.69 });
+    run.append("metrics.jsonl", { step: 1, loss: 0.69 });
+    run.removeIfUnused();
+    expect(existsSync(path)).toBe(true);
+    run.restoreLogs({ "metrics.jsonl": log().indexOf("\n") + 1, "samples.jsonl": 0 });
+    run.removeIfUnused();
+    expect(existsSync(path)).toBe(false);
+  });
+});
