@@ -81,6 +81,13 @@ function exampleKey({ prompt, completions }: TokenizedExample): string {
   return hash.digest("base64");
 }
 
+/** A hash of all examples' tokens, in their order. */
+export function hashOfExamples(examples: readonly TokenizedExample[]): string {
+  const hash = createHash("sha256");
+  for (const example of examples) hash.update(exampleKey(example));
+  return hash.digest("hex");
+}
+
 /** A hash of all weights' names, shapes and values. */
 export function fingerprint(weights: Weights): string {
   const hash = createHash("sha256");

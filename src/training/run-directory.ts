@@ -17,6 +17,7 @@ import {
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { systemReason, writeFileWhole } from "../checkpoints/files.ts";
+import type { LedgerReport } from "../data/ledger.ts";
 import { RunError } from "../errors.ts";
 import type { DpoConfig } from "./config.ts";
 import { incidental } from "./config.ts";
@@ -81,6 +82,22 @@ export class RunDirectory {
     const text = `${JSON.stringify(value, null, 2)}\n`;
     const path = this.join(name);
     onDisk(path, () => writeFileWhole(path, (write) => write(new TextEncoder().encode(text))));
+  }
+
+  /** Writes `data.json`, each part what was read from one set of files. Throws RunError where the run had read something else. */
+  recordData(parts: Readonly<Record<string, LedgerReport & { readonly tokensSha256: string }>>): void {
+    const path = this.join("data.json");
+    const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as typeof parts) : parts;
+    const changed = Object.entries(parts).filter(
+      ([name, part]) => JSON.stringify(before[name]) !== JSON.stringify(part),
+    );
+    if (changed.length > 0) {
+      const files = changed.flatMap(([, part]) => part.files).join(", ");
+      throw new RunError(
+        `${this.path}: can't be resumed on other data: the rows of ${files}, or how they are tokenized, have changed since. Give them back as they were, or start a new run.`,
+      );
+    }
+    this.writeJson("data.json", parts);
   }
 
   append(log: Log, line: unknown): void {

@@ -5,7 +5,7 @@
 
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
-import { loadPreferences } from "../data/load.ts";
+import { type LoadedPreferences, loadPreferences } from "../data/load.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -15,6 +15,7 @@ import type { DpoConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
 import type { RunObserver, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
+import { hashOfExamples } from "./reference.ts";
 import { describeEnvironment, RunDirectory } from "./run-directory.ts";
 
 export interface RunControl {
@@ -51,7 +52,7 @@ export async function tune(config: DpoConfig, objective: Objective, control: Run
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
     run.writeJson("environment.json", describeEnvironment(version, config.threads));
-    run.writeJson("data.json", { train: opened.train.ledger, ...(opened.held && { eval: opened.held.ledger }) });
+    run.recordData({ train: describeData(opened.train), ...(opened.held && { eval: describeData(opened.held) }) });
     observer?.onStage?.("compiling");
     await using loop = await RunLoop.open({ run, config, objective, policy, ...opened, observer, signal });
     return await loop.run();
@@ -78,6 +79,10 @@ async function loadData(config: DpoConfig, model: LanguageModel, tokenizer: Toke
   const train = await loadPreferences({ ...options, files: config.data });
   const held = config.evalData && (await loadPreferences({ ...options, files: config.evalData, limit: undefined }));
   return { train, held };
+}
+
+function describeData({ examples, ledger }: LoadedPreferences) {
+  return { ...ledger.toJSON(), tokensSha256: hashOfExamples(examples) };
 }
 
 /** The result of a run that has its result already. */

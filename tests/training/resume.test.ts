@@ -294,6 +294,26 @@ describe("a resumed run is refused", () => {
     expect(read("settings", "metrics.jsonl")).toBe(before);
   });
 
+  it("on other data: rows more, or rows changed", async () => {
+    const changing = at("changing.jsonl");
+    const onChanging = { ...settings, data: writePairs(changing, 4), output: at("on-changing") };
+    await run("on-changing", onChanging, { stopAfter: 1 });
+    const rows = readFileSync(changing, "utf8");
+    for (const changed of [
+      `${rows}${rows}`,
+      rows.replace("The", "A"),
+      rows.split("\n").toReversed().join("\n").trim(),
+    ]) {
+      expect(changed).not.toBe(rows);
+      writeFileSync(changing, changed);
+      await expect(dpo(onChanging, { resume: true })).rejects.toThrow(
+        `${at("on-changing")}: can't be resumed on other data: the rows of ${changing}, or how they are tokenized, have changed since. Give them back as they were, or start a new run.`,
+      );
+    }
+    writeFileSync(changing, rows);
+    expect(await dpo(onChanging, { resume: true })).toMatchObject({ step: 2 });
+  });
+
   it("where there is no run", async () => {
     const nowhere = dpo({ ...settings, output: at("nowhere") }, { resume: true });
     await expect(nowhere).rejects.toThrow(/nowhere: has no config\.json, so it is not a run\.$/);

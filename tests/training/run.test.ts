@@ -76,7 +76,7 @@ describe("a run", () => {
     expect(json("run", "config.json")).toEqual(JSON.parse(JSON.stringify(resolveConfig(settings))));
     expect(json("run", "environment.json")).toMatchObject({ node: process.version, threads: 1, device: "cpu" });
     expect(json("run", "data.json")).toMatchObject({
-      train: { files: [data], read: 8, used: 8, dropped: 0 },
+      train: { files: [data], read: 8, used: 8, dropped: 0, tokensSha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
       eval: { files: [evalData], read: 3, used: 3, dropped: 0 },
     });
     expect(readAdapter(at("run", "adapter"))).toMatchObject({ rank: 2, baseModel: model });
