@@ -35,7 +35,7 @@ export class Screen {
   }
 
   get width(): number {
-    return this.stream.columns ?? defaultWidth;
+    return this.stream.columns || defaultWidth; // Some terminals say that they have 0 columns.
   }
 
   /** Writes lines that stay. */
