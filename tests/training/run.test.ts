@@ -116,6 +116,15 @@ describe("a run", () => {
     );
   });
 
+  it("answers the first held-out prompts, the reference's answers staying what they were", () => {
+    const questions = lines<{ prompt: [{ content: string }] }>("held-out.jsonl").map(({ prompt }) => prompt[0].content);
+    told.samples.forEach(({ prompt }, i) => {
+      expect(prompt).toContain(questions[i % 2]);
+    });
+    const references = told.samples.map(({ reference }) => reference);
+    expect(references.slice(2)).toEqual(references.slice(0, 2));
+  });
+
   it("evaluates under the trainer's names with eval_ before them", () => {
     const { step, grad_norm, learning_rate, pairs_per_second, tokens_per_second, ...measured } = told.steps[0]!;
     const names = Object.keys(measured).map((name) => `eval_${name}`);
@@ -283,10 +292,10 @@ describe("a disk that can't be written", () => {
 describe("a long run", () => {
   it("takes no more memory as it goes on", async () => {
     const resident: number[] = [];
-    const settings = options("long", { tuning: "full", learningRate: 1e-6, batchSize: 1, maxSteps: 200, limit: 4 });
+    const settings = options("long", { tuning: "full", learningRate: 1e-6, batchSize: 1, maxSteps: 300, limit: 4 });
     await dpo(settings, { observer: { onStep: () => resident.push(process.memoryUsage.rss()) } });
     const growth = (resident.at(-1)! - resident[49]!) / 2 ** 20;
-    // 150 steps that kept their gradients would hold another 50 MiB.
-    expect(growth).toBeLessThan(30);
+    // 250 steps that kept their gradients would hold another 80 MiB.
+    expect(growth).toBeLessThan(45);
   });
 });

@@ -1,0 +1,41 @@
+/** The estimate of a run's memory: what each setting adds to it. */
+
+import { describe, expect, it } from "vitest";
+import type { DpoOptions } from "../../src/training/config.ts";
+import { resolveConfig } from "../../src/training/dpo.ts";
+import { estimateMemory } from "../../src/training/memory.ts";
+import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+
+const weights = tinyWeights();
+const lora = loraPolicy(tinyModel, weights, {
+  rank: 4,
+  alpha: 8,
+  rankStabilized: false,
+  targets: "all-linear",
+  seed: 0,
+});
+const full = fullPolicy(tinyModel, weights);
+const bytes = (policy: Policy, settings: Partial<DpoOptions> = {}) => {
+  const config = resolveConfig({ model: "model", data: "pairs.jsonl", output: "run", ...settings });
+  return estimateMemory(tinyModel, policy, config, tinyPairs(3));
+};
+const trained = ({ trainable }: Policy) => 4 * trainable.data.length;
+
+describe("the estimate", () => {
+  it("counts what is trained with its gradients and two moments, under RMSprop one", () => {
+    expect(bytes(full) - bytes(lora)).toBe(6 * (trained(full) - trained(lora)));
+    expect(bytes(full) - bytes(full, { optimizer: "rmsprop" })).toBe(trained(full));
+  });
+
+  it("grows with the micro-batch, faster than its tokens", () => {
+    const activations = (microBatchTokens: number) =>
+      bytes(lora, { microBatchTokens }) - bytes(lora, { microBatchTokens: 64 });
+    expect(activations(128)).toBeGreaterThan(0);
+    expect(activations(512)).toBeGreaterThan(7 * activations(128));
+  });
+
+  it("covers the longest pair where that is longer than a micro-batch", () => {
+    expect(bytes(lora, { microBatchTokens: 1 })).toBe(bytes(lora, { microBatchTokens: 2 }));
+  });
+});
