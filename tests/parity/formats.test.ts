@@ -1,0 +1,81 @@
+/** One tuned model in three forms (GGUF with a PEFT adapter, merged Hugging Face folder, folder with the adapter) says the same. */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
+import { openCheckpoint } from "../../src/checkpoints/open.ts";
+import { type LoraModule, readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
+import { score } from "../../src/evaluation/score.ts";
+import { modelFor } from "../../src/models/index.ts";
+import { mergedWeights } from "../../src/models/merge.ts";
+import { Random } from "../../src/random.ts";
+
+const shared = new URL("../../../shared/", import.meta.url);
+const gguf = new URL("models/SmolLM2-135M-Instruct.Q4_1.gguf", shared).pathname;
+const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared).pathname;
+
+const scratch = mkdtempSync(join(tmpdir(), "preftune-formats-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** An adapter that changes the model visibly: A and B both random. */
+async function writeRandomAdapter(folder: string): Promise<void> {
+  using checkpoint = await openCheckpoint(gguf);
+  const model = modelFor(checkpoint);
+  const random = new Random(7);
+  const matrix = (size: number, bound: number) =>
+    Float32Array.from({ length: size }, () => (2 * random.next() - 1) * bound);
+  const modules = model.linearModules.map((path): [string, LoraModule] => {
+    const [outFeatures, inFeatures] = model.weights.get(`${path}.weight`)! as [number, number];
+    return [path, { a: matrix(4 * inFeatures, 0.04), b: matrix(4 * outFeatures, 0.1), inFeatures, outFeatures }];
+  });
+  writeAdapter(folder, {
+    rank: 4,
+    alpha: 8,
+    rsLora: false,
+    targets: [...new Set(model.linearModules.map((path) => path.split(".").at(-1)!))],
+    modules: new Map(modules),
+  });
+}
+
+/** Writes the GGUF's model as a Hugging Face folder, with the adapter merged in where one is given. */
+async function writeFolder(folder: string, adapter?: string): Promise<void> {
+  using checkpoint = await openCheckpoint(gguf);
+  const { config, generationConfig, tokenizer } = checkpoint;
+  const tensors = mergedWeights(
+    checkpoint,
+    modelFor(checkpoint),
+    adapter === undefined ? undefined : readAdapter(adapter),
+  );
+  writeCheckpoint(folder, { config, generationConfig, tokenizer, tensors });
+}
+
+async function scores(model: string, adapter?: string): Promise<number[]> {
+  const logps: number[] = [];
+  await score({ model, adapter, data, limit: 2, maxLength: 256 }, ({ logp }) => logps.push(logp));
+  return logps;
+}
+
+describe.skipIf(!existsSync(gguf) || !existsSync(data))("SmolLM2 (skipped where ../shared is absent)", () => {
+  const [adapter, base, merged] = ["adapter", "base", "merged"].map((name) => join(scratch, name)) as [
+    string,
+    string,
+    string,
+  ];
+
+  it("says the same as GGUF and as a folder, with its adapter and merged with it", { timeout: 300_000 }, async () => {
+    await writeRandomAdapter(adapter);
+    await writeFolder(base);
+    await writeFolder(merged, adapter);
+    const plain = await scores(gguf);
+    expect(await scores(base)).toEqual(plain);
+    const adapted = await scores(gguf, adapter);
+    expect(await scores(base, adapter)).toEqual(adapted);
+    (await scores(merged)).forEach((logp, i) => {
+      expect(Math.abs(logp - adapted[i]!)).toBeLessThan(1e-3);
+      expect(Math.abs(adapted[i]! - plain[i]!)).toBeGreaterThan(0.1);
+    });
+    expect(JSON.parse(readFileSync(join(merged, "config.json"), "utf8")).model_type).toBe("llama");
+  });
+});
