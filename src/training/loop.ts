@@ -59,7 +59,8 @@ export class RunLoop implements AsyncDisposable {
     const score = (examples: readonly TokenizedExample[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
-    const reference = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
+    const scores = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
+    const reference = objective.needsReference ? scores : undefined;
     this.evalReference = new ReferenceScores(score);
     this.trainer = new Trainer({ policy, objective, engine, reference, config, steps: this.order.steps });
     this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, examples: (held ?? train).examples });

@@ -36,8 +36,8 @@ export class RunDirectory {
     this.path = path;
   }
 
-  /** Makes the directory of a new run. Throws RunError where there is one already: a run is never overwritten. */
-  static create(path: string, config: DpoConfig): RunDirectory {
+  /** Throws RunError where there is something already: a run is never overwritten. */
+  static refuseExisting(path: string): void {
     if (existsSync(path) && (!statSync(path).isDirectory() || readdirSync(path).length > 0)) {
       throw new RunError(
         existsSync(join(path, "config.json"))
@@ -45,6 +45,11 @@ export class RunDirectory {
           : `${path}: is there already and not empty. Give another --output.`,
       );
     }
+  }
+
+  /** Makes the directory of a new run. Throws as refuseExisting. */
+  static create(path: string, config: DpoConfig): RunDirectory {
+    RunDirectory.refuseExisting(path);
     const run = new RunDirectory(path);
     onDisk(path, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
     try {

@@ -31,6 +31,7 @@ export async function tune(config: DpoConfig, objective: Objective, control: Run
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;
   if (finished) return finished;
+  if (!resume) RunDirectory.refuseExisting(config.output);
 
   observer?.onStage?.("opening");
   using checkpoint = await openCheckpoint(config.model);
