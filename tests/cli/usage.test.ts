@@ -25,6 +25,7 @@ describe("help", () => {
         score [options]     Score the completions of preference pairs with a model
         generate [options]  Answer prompts with a model
         export [options]    Write a run's result, or a model with an adapter, as one Hugging Face folder
+        demo [options]      Tune the embedded example and show what becomes of it
         help [command]      show the help of a command
       "
     `);

@@ -4,12 +4,12 @@ import { relative } from "node:path";
 import { z } from "zod";
 import { type DemoReport, demo, demoRun } from "../../demo/demo.ts";
 import { dpoSchema } from "../../training/config.ts";
-import type { RunResult } from "../../training/observer.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { kebabCase } from "../flags.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { commandLine } from "../shell.ts";
+import { stoppedText, stoppingText } from "../stopped.ts";
 import { introductionLines, reviewLines, tallyLine } from "../terminal/reviews.ts";
 import { RunReporter } from "../terminal/run-reporter.ts";
 import { Screen } from "../terminal/screen.ts";
@@ -38,7 +38,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   const screen = new Screen(io.stdout);
   const reporter = new RunReporter(screen);
   using interruption = watchInterrupt(() => {
-    io.stderr.write("\npreftune: finishing this step, then saving; Ctrl-C again to stop at once.\n");
+    io.stderr.write(`\n${stoppingText}\n`);
   });
   screen.print(...introductionLines(screen.width), "");
   const report = await demo(options, {
@@ -67,13 +67,8 @@ function defaultOutput(now: Date): string {
   return `runs/demo-${date}-${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
 }
 
-function stoppedText({ step, steps, output }: RunResult): string {
-  const resume = commandLine("preftune", "dpo", "--resume", "--output", output);
-  return `preftune: stopped after step ${step} of ${steps}. Go on with:\n  ${resume}`;
-}
-
 /** The command that does what the demo has done, in another folder. */
-function byHand(options: { output: string; seed: number; threads?: number | undefined }): string {
+export function byHand(options: { output: string; seed: number; threads?: number | undefined }): string {
   const run = demoRun({ ...options, output: "runs/by-hand" });
   const near = (path: string) => {
     const local = relative(process.cwd(), path);

@@ -1,0 +1,117 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { byHand } from "../../src/cli/commands/demo.ts";
+import { runProgram } from "../../src/cli/program.ts";
+import { reviewLines, tallyLine } from "../../src/cli/terminal/reviews.ts";
+import { plain } from "../../src/cli/terminal/screen.ts";
+import { type DemoReport, demo } from "../../src/demo/demo.ts";
+import { sampleReviews, tally } from "../../src/demo/reviews.ts";
+import { loadModel } from "../../src/evaluation/loaded-model.ts";
+import type { Metrics } from "../../src/training/observer.ts";
+import { MODEL } from "./example.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "preftune-demo-"));
+const output = join(folder, "run");
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const readConfig = (run: string) => JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
+const positives = (reviews: Parameters<typeof tally>[0]) => tally(reviews).positive / reviews.length;
+
+describe("the demo, on fewer pairs and with fewer samples", () => {
+  const evaluations: Metrics[] = [];
+  const told: string[] = [];
+  let report: DemoReport;
+
+  beforeAll(async () => {
+    const finished = await demo(
+      { output, seed: 0, pairs: 256, samples: 60 },
+      {
+        observer: {
+          onEvaluation: (metrics) => evaluations.push(metrics),
+          onReviews: (when, reviews) => told.push(`${when} ${reviews.length}`),
+        },
+      },
+    );
+    if (!("divergence" in finished)) throw new Error("the demo stopped early");
+    report = finished;
+  });
+
+  it("turns reviews that are half blame into praise", () => {
+    expect(positives(report.before)).toBeLessThan(0.7);
+    expect(positives(report.after)).toBeGreaterThan(0.85);
+    expect(report.after.map(({ question }) => question)).toEqual(report.before.map(({ question }) => question));
+    expect(told).toEqual(["before 60", "after 60"]);
+  });
+
+  it("raises accuracy and margin on held-out pairs and lowers the loss", () => {
+    const [before, after] = [report.run.before!, report.run.after!];
+    expect(before).toEqual(evaluations[0]);
+    expect(after).toEqual(evaluations.at(-1));
+    expect(before.eval_loss).toBeCloseTo(Math.LN2, 4);
+    expect(after.eval_loss).toBeLessThan(0.3);
+    expect(after["eval_rewards/accuracies"]).toBeGreaterThan(0.9);
+    expect(after["eval_rewards/margins"]).toBeGreaterThan(1);
+  });
+
+  it("measures how far the policy moved: not at all without tuning, a few nats with it", () => {
+    expect(report.divergence.mean).toBeGreaterThan(0.3);
+    expect(report.divergence.mean).toBeLessThan(20);
+    expect(report.divergence.standardError).toBeLessThan(report.divergence.mean);
+  });
+
+  it("leaves a run directory whose adapter writes the reviews that were shown", async () => {
+    expect(report.run.result).toBe(join(output, "adapter"));
+    await using tuned = await loadModel(MODEL, { adapter: report.run.result! });
+    const again = await sampleReviews(tuned, 60, 0);
+    expect(again.map(({ text }) => text)).toEqual(report.after.map(({ text }) => text));
+  });
+
+  it("is the same run as the command that it prints", async () => {
+    const words = byHand({ output, seed: 0 }).split(" ");
+    expect(words.slice(0, 2)).toEqual(["preftune", "dpo"]);
+    const at = words.indexOf("--output") + 1;
+    const words1 = words.with(at, join(folder, "by-hand")).slice(1);
+    const silent = { write: () => true };
+    const code = await runProgram([...words1, "--limit", "256", "--max-steps", "1"], {
+      stdout: silent,
+      stderr: silent,
+    });
+    expect(code).toBe(0);
+    const { output: _, maxSteps, ...config } = readConfig(join(folder, "by-hand"));
+    expect(maxSteps).toBe(1);
+    const { output: _own, ...own } = readConfig(output);
+    const absolute = (paths: string[]) => paths.map((path) => join(process.cwd(), path));
+    expect({
+      ...config,
+      model: absolute([config.model])[0],
+      data: absolute(config.data),
+      evalData: absolute(config.evalData),
+    }).toEqual(own);
+  });
+
+  it("shows what it found", () => {
+    const lines = reviewLines(report, 100, plain).join("\n");
+    expect(lines).toContain(report.before[0]!.question);
+    expect(lines).toMatch(/before {2}█+░+ {2}\d+\.\d %\nafter {3}█+░* {2}\d+\.\d %/);
+    expect(lines).toMatch(/KL\(after \|\| before\) .* \d+\.\d\d ± \d+\.\d\d nats a review/);
+    expect(tallyLine("after", report.after)).toMatch(
+      /^after tuning: \d+ of 60 reviews positive, \d+ negative, \d+ unclear$/,
+    );
+  });
+});
+
+describe("a demo that is stopped", () => {
+  it("returns the run alone, to go on with", async () => {
+    const stopped = join(folder, "stopped");
+    const controller = new AbortController();
+    const finished = await demo(
+      { output: stopped, seed: 0, pairs: 64, samples: 2 },
+      { signal: controller.signal, observer: { onStep: () => controller.abort() } },
+    );
+    expect(Object.keys(finished)).toEqual(["run"]);
+    expect(finished.run.step).toBe(1);
+    expect(existsSync(join(stopped, "checkpoints/step-000001"))).toBe(true);
+  });
+});
