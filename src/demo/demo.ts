@@ -47,7 +47,10 @@ export function demoRun({ output, seed, threads, pairs }: DemoOptions) {
     data: join(EXAMPLE, "preferences.jsonl"),
     evalData: join(EXAMPLE, "preferences-eval.jsonl"),
     output,
-    learningRate: 1e-3,
+    // All weights: an adapter large enough to turn so small a model costs it its spelling.
+    tuning: "full",
+    learningRate: 4e-4,
+    beta: 0.2,
     batchSize: 16,
     ...(seed !== 0 && { seed }),
     ...(threads !== undefined && { threads }),
@@ -71,7 +74,7 @@ export async function demo(
   if (run.result === undefined) return { run };
 
   observer?.onStage?.("sampling");
-  await using tuned = await loadModel(settings.model, { threads, adapter: run.result });
+  await using tuned = await loadModel(run.result, { threads });
   const after = await sampleReviews(tuned, samples, seed);
   observer?.onReviews?.("after", after);
   return { run, before, after, divergence: await divergenceOnSamples(base, after) };

@@ -10,7 +10,6 @@ import { type DemoReport, demo } from "../../src/demo/demo.ts";
 import { sampleReviews, tally } from "../../src/demo/reviews.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import type { Metrics } from "../../src/training/observer.ts";
-import { MODEL } from "./example.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-demo-"));
 const output = join(folder, "run");
@@ -19,14 +18,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const readConfig = (run: string) => JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
 const positives = (reviews: Parameters<typeof tally>[0]) => tally(reviews).positive / reviews.length;
 
-describe("the demo, on fewer pairs and with fewer samples", () => {
+describe("the demo, with fewer samples", () => {
   const evaluations: Metrics[] = [];
   const told: string[] = [];
   let report: DemoReport;
 
   beforeAll(async () => {
     const finished = await demo(
-      { output, seed: 0, pairs: 256, samples: 60 },
+      { output, seed: 0, samples: 60 },
       {
         observer: {
           onEvaluation: (metrics) => evaluations.push(metrics),
@@ -40,7 +39,7 @@ describe("the demo, on fewer pairs and with fewer samples", () => {
 
   it("turns reviews that are half blame into praise", () => {
     expect(positives(report.before)).toBeLessThan(0.7);
-    expect(positives(report.after)).toBeGreaterThan(0.85);
+    expect(positives(report.after)).toBeGreaterThan(0.8);
     expect(report.after.map(({ question }) => question)).toEqual(report.before.map(({ question }) => question));
     expect(told).toEqual(["before 60", "after 60"]);
   });
@@ -50,7 +49,7 @@ describe("the demo, on fewer pairs and with fewer samples", () => {
     expect(before).toEqual(evaluations[0]);
     expect(after).toEqual(evaluations.at(-1));
     expect(before.eval_loss).toBeCloseTo(Math.LN2, 4);
-    expect(after.eval_loss).toBeLessThan(0.3);
+    expect(after.eval_loss).toBeLessThan(0.4);
     expect(after["eval_rewards/accuracies"]).toBeGreaterThan(0.9);
     expect(after["eval_rewards/margins"]).toBeGreaterThan(1);
   });
@@ -61,9 +60,9 @@ describe("the demo, on fewer pairs and with fewer samples", () => {
     expect(report.divergence.standardError).toBeLessThan(report.divergence.mean);
   });
 
-  it("leaves a run directory whose adapter writes the reviews that were shown", async () => {
-    expect(report.run.result).toBe(join(output, "adapter"));
-    await using tuned = await loadModel(MODEL, { adapter: report.run.result! });
+  it("leaves a run directory whose model writes the reviews that were shown", async () => {
+    expect(report.run.result).toBe(join(output, "model"));
+    await using tuned = await loadModel(report.run.result!);
     const again = await sampleReviews(tuned, 60, 0);
     expect(again.map(({ text }) => text)).toEqual(report.after.map(({ text }) => text));
   });
@@ -74,7 +73,7 @@ describe("the demo, on fewer pairs and with fewer samples", () => {
     const at = words.indexOf("--output") + 1;
     const words1 = words.with(at, join(folder, "by-hand")).slice(1);
     const silent = { write: () => true };
-    const code = await runProgram([...words1, "--limit", "256", "--max-steps", "1"], {
+    const code = await runProgram([...words1, "--max-steps", "1"], {
       stdout: silent,
       stderr: silent,
     });
@@ -94,7 +93,7 @@ describe("the demo, on fewer pairs and with fewer samples", () => {
   it("shows what it found", () => {
     const lines = reviewLines(report, 100, plain).join("\n");
     expect(lines).toContain(report.before[0]!.question);
-    expect(lines).toMatch(/before {2}█+░+ {2}\d+\.\d %\nafter {3}█+░* {2}\d+\.\d %/);
+    expect(lines).toMatch(/before {2}█+░+ {2}\d+\.\d%\nafter {3}█+░* {2}\d+\.\d%/);
     expect(lines).toMatch(/KL\(after \|\| before\) .* \d+\.\d\d ± \d+\.\d\d nats a review/);
     expect(tallyLine("after", report.after)).toMatch(
       /^after tuning: \d+ of 60 reviews positive, \d+ negative, \d+ unclear$/,
