@@ -4,9 +4,6 @@
  * the layers that add to the residual stream the deviation is divided by the root of their number, so that the stream does
  * not grow with depth (Radford et al. 2019, section 2.3). The embedding, which is also the output head, has deviation 0.02:
  * its first guess is close to uniform.
- *
- * With deviation 0.02 throughout, which is usual for wide layers, a model this narrow took more than twice as long to learn
- * to copy a film's title from the question.
  */
 
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
