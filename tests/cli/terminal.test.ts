@@ -250,11 +250,11 @@ describe("the outcome of a run", () => {
     });
     expect(screenOf(lines)).toMatchInlineSnapshot(`
       "
-      on held-out pairs           step 0   step 289
-      loss                        0.6931     0.5123
-      reward accuracy               0.0%      71.2%
-      reward margin                0.000     +0.421
-      KL to the reference, nats    0.000      1.230
+      on held-out pairs      step 0   step 289
+      loss                   0.6931     0.5123
+      reward accuracy          0.0%      71.2%
+      reward margin           0.000     +0.421
+      KL on the data, nats    0.000      1.230
       "
     `);
   });

@@ -15,7 +15,7 @@ const rows: readonly Row[] = [
   { label: "loss", name: "loss", format: (value) => value.toFixed(4) },
   { label: "reward accuracy", name: "rewards/accuracies", format: (value) => formatShare(value) },
   { label: "reward margin", name: "rewards/margins", format: (value) => formatSigned(value) },
-  { label: "KL to the reference, nats", name: "kl", format: (value) => value.toFixed(3) },
+  { label: "KL on the data, nats", name: "kl", format: (value) => value.toFixed(3) },
 ];
 
 /** A small table of an evaluation's numbers before and after; empty where there are no two to compare. */
