@@ -52,10 +52,3 @@ export interface Checkpoint extends Disposable {
   /** Reads one tensor as float32, row-major. Throws CheckpointError for a name that is not there or a file that ends early. */
   read(name: string): Float32Array<ArrayBuffer>;
 }
-
-/** A tensor on its way into a file. */
-export interface NamedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}

@@ -33,6 +33,15 @@ export function packedLength({ prompt, completions }: Sequence): number {
   return completions.reduce((total, completion) => total + completion.length, prompt.length);
 }
 
+/** Positions that the longest prompt with one of its completions takes, at least 1. */
+export function longestSequence(examples: readonly Sequence[]): number {
+  return examples.reduce(
+    (most, { prompt, completions }) =>
+      completions.reduce((longest, ids) => Math.max(longest, prompt.length + ids.length), most),
+    1,
+  );
+}
+
 /** Lays examples out one after another. Every prompt must have a token, which predicts the completions' first. */
 export function packExamples(examples: readonly Sequence[]): MicroBatch {
   const length = examples.reduce((total, example) => total + packedLength(example), 0);

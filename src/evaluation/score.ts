@@ -4,7 +4,7 @@ import { z } from "zod";
 import { describeOrigin, type TokenizedExample } from "../data/example.ts";
 import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
-import { packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { longestSequence, packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
 import { ConfigError, DataError } from "../errors.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -137,10 +137,4 @@ function scoreRows(
     const file = withFile ? { file: origin.file } : {};
     return { index: origin.line - 1, ...file, completion, prompt_tokens: prompt.length, tokens: ids.length, logp };
   });
-}
-
-function longestSequence(examples: readonly TokenizedExample[]): number {
-  return examples.reduce((most, { prompt, completions }) => {
-    return completions.reduce((longest, ids) => Math.max(longest, prompt.length + ids.length), most);
-  }, 1);
 }

@@ -28,6 +28,11 @@ export function loadWeights(checkpoint: Checkpoint, model: LanguageModel): Weigh
   return Object.fromEntries([...model.weights].map(([name, dims]) => [name, { dims, data: checkpoint.read(name) }]));
 }
 
+/** How many values the model's weights have together. */
+export function parameterCount(model: LanguageModel): number {
+  return [...model.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0);
+}
+
 /** Rotary tables for positions up to `count`, as every program over the model takes them. */
 export function rotaryInputValues(model: LanguageModel, count: number): Weights {
   const { cos, sin, width } = model.rotaryTables(count);

@@ -4,7 +4,8 @@ import { setImmediate } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../data/example.ts";
 import type { LoadedPreferences } from "../data/load.ts";
-import { packedLength } from "../data/microbatch.ts";
+import { longestSequence, packedLength } from "../data/microbatch.ts";
+import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -71,7 +72,7 @@ export class RunLoop implements AsyncDisposable {
   static async open(options: LoopOptions): Promise<RunLoop> {
     const { policy, objective, config, train, held } = options;
     const examples = [...train.examples, ...(held?.examples ?? [])];
-    const maxPositions = examples.reduce((longest, example) => Math.max(longest, longestSequence(example)), 1);
+    const maxPositions = longestSequence(examples);
     const { threads } = config;
     const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
     return new RunLoop(options, engine, await ObjectiveEvaluator.create(objective, interpreter));
@@ -171,7 +172,7 @@ export class RunLoop implements AsyncDisposable {
     observer?.onStart?.({
       config,
       family: model.family,
-      parameters: [...model.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0),
+      parameters: parameterCount(model),
       trainable: policy.trainable.data.length,
       pairs: train.examples.length,
       evalPairs: held?.examples.length ?? 0,
@@ -218,8 +219,4 @@ export function summaryOf(run: RunDirectory): Pick<RunResult, "before" | "after"
   const samples = run.read<Sample>("samples.jsonl");
   const last = samples.at(-1)?.step;
   return { before: lines[0], after: lines.at(-1), samples: samples.filter(({ step }) => step === last) };
-}
-
-function longestSequence({ prompt, completions }: TokenizedExample): number {
-  return prompt.length + completions.reduce((longest, { length }) => Math.max(longest, length), 0);
 }

@@ -3,6 +3,7 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength } from "../data/microbatch.ts";
 import type { LanguageModel } from "../models/model.ts";
+import { parameterCount } from "../models/weights.ts";
 import type { DpoConfig } from "./config.ts";
 import type { Policy } from "./policy.ts";
 
@@ -20,7 +21,7 @@ export function estimateMemory(
   config: DpoConfig,
   examples: readonly TokenizedExample[],
 ): number {
-  const weights = [...model.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0);
+  const weights = parameterCount(model);
   const moments = config.optimizer === "adamw" ? 2 : 1;
   const trained = policy.trainable.data.length * (1 + 3 + moments);
   const tokens = Math.max(
