@@ -3,10 +3,9 @@ import { openCheckpoint } from "../dist/checkpoints/open.js";
 import { loadPreferences } from "../dist/data/load.js";
 import { packExamples, packedLength, planMicroBatches } from "../dist/data/microbatch.js";
 import { modelFor } from "../dist/models/index.js";
-import { dpo } from "../dist/objectives/index.js";
 import { evaluateDim, onnxFused, optimize, topologicalOrder } from "../dist/tensor/index.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
-import { resolveConfig } from "../dist/training/dpo.js";
+import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
 import { loraPolicy } from "../dist/training/policy.js";
 import { scoreProgram } from "../dist/training/step.js";
 
@@ -26,7 +25,7 @@ const cost = (matrices, sizes) =>
 
 /** Mean operations of an optimizer step with a fresh LoRA adapter: the reference's forward pass and the step itself. */
 export async function stepFlops(options) {
-  const config = resolveConfig({ ...options, output: "unused" });
+  const config = resolveConfig(methods.dpo, { ...options, output: "unused" });
   const checkpoint = await openCheckpoint(config.model);
   const model = modelFor(checkpoint);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
@@ -39,7 +38,7 @@ export async function stepFlops(options) {
     seed: 0,
   };
   const policy = loraPolicy(model, {}, adapter);
-  const step = products(policy.step(dpo(config)));
+  const step = products(policy.step(objectiveOf(config)));
   const reference = products(scoreProgram(model, policy.referenceParameters));
   let total = 0;
   const steps = examples.length / config.batchSize;

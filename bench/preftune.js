@@ -11,7 +11,7 @@ await dpo(
 console.log(
   JSON.stringify({
     losses: steps.map(({ loss }) => loss),
-    pairsPerSecond: steps.map((step) => step.pairs_per_second),
+    pairsPerSecond: steps.map((step) => step.examples_per_second),
     tokensPerSecond: steps.map((step) => step.tokens_per_second),
     peakMegabytes: process.resourceUsage().maxRSS / 1000,
   }),

@@ -16,11 +16,19 @@ export interface Setting {
 /** Settings by their schema key. */
 export type Settings = ReadonlyMap<string, Setting>;
 
-/** Reads a file's settings. Throws ConfigError for a file that can't be read, and for a key that is unknown or given twice. */
-export function readConfigFile(path: string, flags: readonly Flag[]): Settings {
+/**
+ * Reads a file's settings for a command; `method`, which a run's own configuration has, must be the command's. Throws
+ * ConfigError for a file that can't be read, and for a key that is unknown or given twice.
+ */
+export function readConfigFile(path: string, flags: readonly Flag[], command?: string): Settings {
   const settings = new Map<string, Setting>();
   for (const { name, line, value } of entriesOf(path)) {
     const where = `${path} line ${line}: ${name}`;
+    if (name === "method" && command !== undefined) {
+      if (value !== command)
+        throw new ConfigError(`${where} is ${value}: give it to preftune ${value}, not ${command}.`);
+      continue;
+    }
     const { key, negated } = settingOf(name, where, flags);
     if (settings.has(key)) throw new ConfigError(`${where} is given twice.`);
     settings.set(key, { where, value: negated ? negate(value, where) : value });

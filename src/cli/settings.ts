@@ -2,7 +2,7 @@
 
 import type { z } from "zod";
 import { ConfigError } from "../errors.ts";
-import type { Settings } from "./config-file.ts";
+import type { Setting, Settings } from "./config-file.ts";
 import { alternatives, type Flag } from "./flags.ts";
 import { nearest } from "./suggest.ts";
 
@@ -33,9 +33,19 @@ function explain(issue: z.core.$ZodIssue, flag: Flag, settings: Settings): strin
   const given = settings.get(flag.key);
   if (given === undefined) return `--${flag.name} is missing (${flag.description}).`;
   if (given.value === null) return `${given.where} has no value.`;
+  if (issue.code === "invalid_value" && flag.kind === "list") return explainElement(issue, given);
   const guess = flag.kind === "choice" ? nearest(String(given.value), flag.choices) : undefined;
   const hint = guess === undefined ? "" : ` Did you mean ${guess}?`;
   return `${given.where} must be ${requirement(issue, flag)}, but is ${JSON.stringify(given.value)}.${hint}`;
+}
+
+/** A list one of whose names is none of those that there are. */
+function explainElement({ values, path }: z.core.$ZodIssueInvalidValue, { value, where }: Setting): string {
+  const names = typeof value === "string" ? value.split(",") : (value as readonly unknown[]);
+  const name = String(names[Number(path[1])]).trim();
+  const guess = nearest(name, values.map(String));
+  const hint = guess === undefined ? "" : ` Did you mean ${guess}?`;
+  return `${where} must be ${alternatives(values.map(String))}, but is ${JSON.stringify(name)}.${hint}`;
 }
 
 function requirement(issue: z.core.$ZodIssue, flag: Flag): string {

@@ -12,9 +12,13 @@ export interface RowOrigin {
   readonly unit?: "element";
 }
 
+/** Numbers that a row carries besides its texts, by name: one of the row, or a list of one for each completion. */
+export type RowValues = Readonly<Record<string, number | readonly number[]>>;
+
 /** One prompt with its completions: two for a preference pair (chosen first), one for SFT, N for a ranking. */
 export interface Example {
   readonly origin: RowOrigin;
+  readonly values?: RowValues;
   readonly prompt: Content;
   readonly completions: readonly Content[];
 }
@@ -22,6 +26,7 @@ export interface Example {
 /** An example in token ids. Completions exclude the prompt and include their end-of-turn or end-of-text token. */
 export interface TokenizedExample {
   readonly origin: RowOrigin;
+  readonly values?: RowValues;
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];
 }

@@ -39,14 +39,22 @@ export interface LoadedPreferences {
   readonly ledger: Ledger;
 }
 
+/** From a parsed row to the examples that it holds, one or several. Throws RowProblem. */
+export type RowAdapter = (value: unknown, origin: RowOrigin) => Example | readonly Example[];
+
 /** Loads preference pairs as token ids. Throws DataError for rows as said above, and when no row can be used. */
 export async function loadPreferences(options: PreferenceOptions): Promise<LoadedPreferences> {
+  return loadExamples(preferenceExample, options);
+}
+
+/** Loads the examples that the adapter finds in each row, as token ids. Throws as loadPreferences. */
+export async function loadExamples(adapt: RowAdapter, options: PreferenceOptions): Promise<LoadedPreferences> {
   checkLimits(options);
   const ledger = new Ledger(fileList(options.files));
-  const examples = await collect(options, ledger, (value, origin) =>
-    tokenizePair(preferenceExample(value, origin), options, ledger),
+  const rows = await collect(options, ledger, (value, origin) =>
+    [adapt(value, origin)].flat().map((example) => tokenizeExample(example, options, ledger)),
   );
-  return { examples, ledger };
+  return { examples: rows.flat(), ledger };
 }
 
 export interface LoadedPrompt {
@@ -100,7 +108,7 @@ async function* allRows(files: readonly string[]): AsyncGenerator<Row> {
   for (const file of files) yield* readRows(file);
 }
 
-function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledger): TokenizedExample {
+function tokenizeExample(example: Example, options: PreferenceOptions, ledger: Ledger): TokenizedExample {
   const { origin } = example;
   const { tokenizer } = options;
   const text = conversationally(() => tokenizeCompletions(tokenizer, example.prompt, example.completions, options));
@@ -113,7 +121,8 @@ function tokenizePair(example: Example, options: PreferenceOptions, ledger: Ledg
   if (fitted.cut.length > 0) ledger.shorten(fitted.cut, origin);
   if (text.merged) ledger.noteMerged(origin);
   if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
-  return { origin, prompt: fitted.prompt, completions: fitted.completions };
+  const { values } = example;
+  return { origin, ...(values && { values }), prompt: fitted.prompt, completions: fitted.completions };
 }
 
 /** The pair within its limits, and what was cut for it. */

@@ -11,9 +11,11 @@ import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import type { Weights } from "../models/index.ts";
 import { llama } from "../models/llama.ts";
 import { likelihood } from "../objectives/likelihood.ts";
+import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Engine } from "../training/engine.ts";
+import { ObjectiveEvaluator } from "../training/evaluate.ts";
 import { fullPolicy } from "../training/policy.ts";
 import { Trainer } from "../training/trainer.ts";
 import { pretrainingConversations } from "./corpus.ts";
@@ -71,7 +73,8 @@ export async function pretrain(
     maxGradNorm: 1,
     microBatchTokens: MICRO_BATCH_TOKENS,
   } as const;
-  const trainer = new Trainer({ policy, objective, engine, config, steps });
+  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+  const trainer = new Trainer({ policy, objective, engine, evaluator, config, steps });
 
   const conversations = pretrainingConversations(SEEDS.pretraining, steps * batchSize);
   const batch = (step: number) => tokenized(tokenizer, conversations.slice(step * batchSize, (step + 1) * batchSize));

@@ -8,12 +8,12 @@ import { longestSequence, packExamples, packedLength, planMicroBatches } from ".
 import { ConfigError, DataError } from "../errors.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
-import { dpoSchema } from "../training/config.ts";
+import { trainingShape } from "../training/config.ts";
 import { batchInputs } from "../training/engine.ts";
 import { scoreProgram } from "../training/step.ts";
 import { loadModel } from "./loaded-model.ts";
 
-const { model, data, limit, chat, onBadRow, truncation, threads, microBatchTokens } = dpoSchema.shape;
+const { model, data, limit, chat, onBadRow, truncation, threads, microBatchTokens } = trainingShape;
 const length = z.number().int().positive().optional();
 
 export const scoreSchema = z.strictObject({

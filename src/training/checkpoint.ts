@@ -18,6 +18,8 @@ export interface TrainingState {
   readonly logs: LogLengths;
   /** Whether the evaluation that is due after this step has still to be made. */
   readonly evaluationDue: boolean;
+  /** What the objective remembers from step to step. */
+  readonly objectiveState: readonly number[];
 }
 
 const WEIGHTS = "trainable.safetensors";

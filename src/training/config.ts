@@ -1,36 +1,25 @@
 /**
- * Every setting of a training run: one schema for types, defaults, flags, the YAML file and the reference documentation.
+ * The settings of a training run that all methods share: one schema for types, defaults, flags, the YAML file and the reference documentation.
  * `describe` is the text that `--help` shows; a key `batchSize` is `--batch-size` on the command line and `batch-size` or
  * `batchSize` in a file.
  */
 
 import { z } from "zod";
-import { type LossName, objectives } from "../objectives/index.ts";
+import type { MethodName } from "../objectives/index.ts";
 
 const count = z.number().int().positive();
-const lossNames = Object.keys(objectives) as [LossName, ...LossName[]];
 
 /** At least one text, or several, which may also be given as one with commas. */
 const list = z
   .union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())])
   .pipe(z.array(z.string().min(1)).min(1));
 
-export const dpoSchema = z.strictObject({
+/** What every method of training has. A method's own schema (methods.ts) adds its objectives and their options. */
+export const trainingShape = {
   model: z.string().min(1).describe("the model: a Hugging Face folder or a .gguf file"),
-  data: list.describe("preference pairs: JSONL or JSON, also gzipped; several with commas"),
-  evalData: list.optional().describe("held-out pairs to evaluate on"),
+  data: list.describe("rows to train on: JSONL or JSON, also gzipped; several with commas"),
+  evalData: list.optional().describe("held-out rows to evaluate on"),
   output: z.string().min(1).describe("the run directory, made by this run"),
-
-  loss: z.enum(lossNames).default("sigmoid").describe("the objective"),
-  beta: z.number().positive().default(0.1).describe("strength of the pull to the reference; larger stays closer"),
-  labelSmoothing: z
-    .number()
-    .min(0)
-    .lt(0.5)
-    .default(0)
-    .describe("share of preferences taken to be flipped (conservative DPO)"),
-  referenceFree: z.boolean().default(false).describe("leave the reference out of the objective"),
-  ipoSum: z.boolean().default(false).describe("IPO on summed instead of length-averaged log-probabilities"),
 
   tuning: z.enum(["lora", "full"]).default("lora").describe("train a LoRA adapter or all weights"),
   loraRank: count.default(16).describe("rank of the adapter"),
@@ -39,7 +28,7 @@ export const dpoSchema = z.strictObject({
   rsLora: z.boolean().default(false).describe("scale the adapter by alpha / sqrt(rank) instead"),
   adapter: z.string().min(1).optional().describe("continue this PEFT adapter, which is then also the reference"),
 
-  batchSize: count.default(8).describe("pairs in an optimizer step"),
+  batchSize: count.default(8).describe("examples in an optimizer step"),
   epochs: count.default(1).describe("passes over the data"),
   maxSteps: count.optional().describe("stop after this many optimizer steps, whatever the epochs"),
   limit: count.optional().describe("use only the first N usable rows"),
@@ -57,11 +46,11 @@ export const dpoSchema = z.strictObject({
   maxGradNorm: z.number().positive().default(1).describe("clip the gradient to this global norm"),
 
   maxLength: count.default(1024).describe("longest prompt with completion, in tokens"),
-  maxPromptLength: count.default(512).describe("what a prompt may be cut to in a longer pair"),
+  maxPromptLength: count.default(512).describe("what a prompt may be cut to in a longer example"),
   truncation: z
     .enum(["shorten", "drop", "error"])
     .default("shorten")
-    .describe("what happens to pairs over the maximum length"),
+    .describe("what happens to examples over the maximum length"),
   onBadRow: z
     .enum(["error", "drop"])
     .optional()
@@ -86,14 +75,28 @@ export const dpoSchema = z.strictObject({
 
   seed: z.number().int().min(0).default(0).describe("seed of everything random"),
   threads: count.optional().describe("threads of the engine; all cores if not given"),
-  microBatchTokens: count.default(256).describe("pairs are packed into one engine run up to this many tokens"),
-});
+  microBatchTokens: count.default(256).describe("examples are packed into one engine run up to this many tokens"),
+};
 
-/** Settings as a user may give them. */
-export type DpoOptions = z.input<typeof dpoSchema>;
+type TrainingSettings = z.output<z.ZodObject<typeof trainingShape>>;
 
-/** Settings with every default filled in. */
-export type DpoConfig = Omit<z.output<typeof dpoSchema>, "learningRate"> & { learningRate: number };
+/** The settings of a run with every default filled in. */
+export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
+  readonly method: MethodName;
+  readonly learningRate: number;
+  /** Names of the method's objectives, and the weight of each in the loss. */
+  readonly loss: readonly string[];
+  readonly lossWeights: readonly number[];
+  /** The options of these objectives, and of no others. */
+  readonly objective: Readonly<Record<string, unknown>>;
+};
 
 /** Settings that do not change what is computed: a resumed run may have others. */
-export const incidental: ReadonlySet<keyof DpoConfig> = new Set(["threads", "saveEvery", "keepCheckpoints", "output"]);
+export const incidental: ReadonlySet<string> = new Set(["threads", "saveEvery", "keepCheckpoints", "output"]);
+
+/** A configuration as it is written and as flags and files give it: the objective's options among the others. */
+export type FlatConfig = Readonly<Record<string, unknown>>;
+
+export function flatConfig({ objective, ...config }: TrainingConfig): FlatConfig {
+  return { ...config, ...objective };
+}

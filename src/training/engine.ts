@@ -4,9 +4,10 @@ import type { TokenizedExample } from "../data/example.ts";
 import { type MicroBatch, packExamples } from "../data/microbatch.ts";
 import { rotaryInputValues, type Weights } from "../models/index.ts";
 import type { Parameters } from "../models/parameters.ts";
-import type { Objective } from "../objectives/index.ts";
+import type { Objective, StepValues } from "../objectives/index.ts";
 import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
 import { FlatArray } from "./flat.ts";
+import { objectiveInputs } from "./objective-inputs.ts";
 import type { Policy } from "./policy.ts";
 import { gradientOutput, metricOutput, scoreProgram } from "./step.ts";
 
@@ -67,14 +68,18 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Runs the step and adds `scale` times the gradient of the summed loss to `gradients`. */
-  async step(examples: readonly Scorable[], reference: readonly number[], scale: number): Promise<StepOutput> {
+  async step(
+    examples: readonly Scorable[],
+    reference: readonly CompletionScore[] | undefined,
+    scale: number,
+    context: StepValues["values"] = {},
+  ): Promise<StepOutput> {
     const batch = packExamples(examples);
     const outputs = await this.stepExecutable.run({
       ...this.o.policy.weights,
       ...this.rotary,
       ...batchInputs(batch),
-      reference: vector(reference),
-      lengths: vector(batch.lengths),
+      ...objectiveInputs(this.o.objective, examples, reference, context),
       scale: { dims: [], data: Float32Array.of(scale) },
     });
     const metrics: Record<string, ArrayLike<number>> = {};
@@ -104,7 +109,8 @@ export class Engine implements AsyncDisposable {
   }
 }
 
-type Scorable = Pick<TokenizedExample, "prompt" | "completions">;
+/** What can be scored: token ids, and what the objective reads besides. */
+export type Scorable = Pick<TokenizedExample, "prompt" | "completions" | "values">;
 
 /** A micro-batch as the inputs of a program. */
 export function batchInputs(batch: MicroBatch): Record<string, Value> {
@@ -117,10 +123,6 @@ export function batchInputs(batch: MicroBatch): Record<string, Value> {
     targets: { dims: [r], data: batch.targets },
     membership: { dims: [c, r], data: batch.membership },
   };
-}
-
-function vector(values: ArrayLike<number>): Value {
-  return { dims: [values.length], data: Float32Array.from(values) };
 }
 
 function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {

@@ -3,10 +3,11 @@
 import { setImmediate } from "node:timers/promises";
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
-import type { Objective } from "../objectives/index.ts";
-import type { Executable, Runtime } from "../runtime/runtime.ts";
-import { input, product } from "../tensor/index.ts";
-import type { CompletionScore, Engine, StepOutput } from "./engine.ts";
+import { completionInputs, type Objective, type StepValues } from "../objectives/index.ts";
+import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
+import { contextOf } from "./context.ts";
+import type { CompletionScore, Engine, Scorable, StepOutput } from "./engine.ts";
+import { objectiveInputs, vector } from "./objective-inputs.ts";
 import type { ReferenceScores } from "./reference.ts";
 import { checkFinite } from "./self-checks.ts";
 import { metricOutput } from "./step.ts";
@@ -26,13 +27,13 @@ export class Averages {
    * What one micro-batch says: the objective's own metrics, and of its completions, by role, the log-probability, the
    * length, how far the log-probability has drifted from the reference's, and the divergence on the data.
    */
-  addBatch(output: StepOutput, roles: readonly string[], reference: readonly CompletionScore[] | undefined): void {
+  addBatch(output: StepOutput, roles: Objective["roles"], reference: readonly CompletionScore[] | undefined): void {
     for (const loss of Array.from(output.losses)) this.add("loss", loss);
     for (const [name, values] of Object.entries(output.metrics)) {
       for (const value of Array.from(values)) this.add(name, value);
     }
     output.scores.forEach((score, i) => {
-      const role = roles[i % roles.length]!;
+      const role = roles === "any" ? "completions" : roles[i % roles.length]!;
       this.add(`logps/${role}`, score.logp);
       this.add(`lengths/${role}`, score.tokens.length);
       const start = reference?.[i];
@@ -62,31 +63,29 @@ function divergenceOnData(policy: Float32Array, reference: Float32Array): number
 
 /** The objective alone, from log-probabilities to losses: what evaluation needs of it. */
 export class ObjectiveEvaluator implements AsyncDisposable {
-  readonly roles: readonly string[];
-  private readonly executable: Executable;
-
-  private constructor(roles: readonly string[], executable: Executable) {
-    this.roles = roles;
-    this.executable = executable;
-  }
+  private constructor(
+    readonly objective: Objective,
+    private readonly executable: Executable,
+  ) {}
 
   static async create(objective: Objective, runtime: Runtime): Promise<ObjectiveEvaluator> {
-    const shape = [product([objective.roles.length, "E"])];
-    const { losses, metrics } = objective.build({
-      policy: input("policy", shape),
-      reference: input("reference", shape),
-      lengths: input("lengths", shape),
-    });
+    const { losses, metrics } = objective.build(completionInputs(objective));
     const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [metricOutput(name), value]));
-    return new ObjectiveEvaluator(objective.roles, await runtime.compile({ outputs: { losses, ...named } }));
+    return new ObjectiveEvaluator(objective, await runtime.compile({ outputs: { losses, ...named } }));
   }
 
-  async evaluate(policy: readonly CompletionScore[], reference: readonly CompletionScore[]): Promise<StepOutput> {
-    const column = (values: number[]) => ({ dims: [values.length], data: Float32Array.from(values) });
+  /** The group's losses and metrics, given the scores of its completions; `reference` is absent where none is needed. */
+  async evaluate(
+    group: readonly TokenizedExample[],
+    policy: readonly CompletionScore[],
+    reference: readonly CompletionScore[] | undefined,
+    context: StepValues["values"] = {},
+  ): Promise<StepOutput> {
     const { losses, ...rest } = await this.executable.run({
-      policy: column(policy.map((s) => s.logp)),
-      reference: column(reference.map((s) => s.logp)),
-      lengths: column(policy.map((s) => s.tokens.length)),
+      ...objectiveInputs(this.objective, group, reference, context),
+      policy: vector(policy.map(({ logp }) => logp)),
+      policyTokens: vector(policy.flatMap(({ tokens }) => Array.from(tokens))),
+      membership: tokenMembership(policy.map(({ tokens }) => tokens.length)),
     });
     const metrics = Object.entries(rest).map(
       ([name, { data }]) => [name.slice(metricOutput("").length), data] as const,
@@ -103,39 +102,82 @@ export class ObjectiveEvaluator implements AsyncDisposable {
   }
 }
 
+export interface EvaluationOptions {
+  readonly engine: Engine;
+  readonly evaluator: ObjectiveEvaluator;
+  readonly reference: ReferenceScores;
+  readonly microBatchTokens: number;
+  /** Optimizer steps done. */
+  readonly step: number;
+  /** What the objective remembers of them. */
+  readonly objectiveState?: readonly number[];
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Evaluates the policy as it is now on every example; names get the prefix `eval_`. Undefined when it was stopped midway.
- * Throws TrainingError at a loss that is not finite.
+ * Evaluates the policy as it is now on every example, all of them being one step to an objective that must know the whole
+ * of it; names get the prefix `eval_`. Undefined when it was stopped midway. Throws TrainingError at a loss that is not finite.
  */
 export async function evaluate(
   examples: readonly TokenizedExample[],
-  {
-    engine,
-    objective,
-    reference,
-    microBatchTokens,
-    step,
-    signal,
-  }: {
-    engine: Engine;
-    objective: ObjectiveEvaluator;
-    reference: ReferenceScores;
-    microBatchTokens: number;
-    /** Optimizer steps done. */
-    step: number;
-    signal?: AbortSignal | undefined;
-  },
+  options: EvaluationOptions,
 ): Promise<Record<string, number> | undefined> {
-  const averages = new Averages();
-  for (const indices of planMicroBatches(examples.map(packedLength), microBatchTokens)) {
+  const { engine, evaluator, reference, microBatchTokens, step, objectiveState = [], signal } = options;
+  const { objective } = evaluator;
+  const plan = planMicroBatches(examples.map(packedLength), microBatchTokens);
+  const groups: { indices: readonly number[]; policy: CompletionScore[]; reference: CompletionScore[] }[] = [];
+  for (const indices of plan) {
     await setImmediate(); // An engine run blocks the event loop: let signals through.
     if (signal?.aborted) return undefined;
     const group = indices.map((i) => examples[i]!);
-    const policyScores = await engine.score("policy", group);
-    const referenceScores = await reference.of(group);
-    const output = await objective.evaluate(policyScores, referenceScores);
+    groups.push({ indices, policy: await engine.score("policy", group), reference: await reference.of(group) });
+  }
+  const known = new Map(
+    groups.flatMap((g) =>
+      byExample(
+        g.indices.map((i) => examples[i]!),
+        g.policy,
+      ),
+    ),
+  );
+  const scorers = {
+    policy: async (group: readonly Scorable[]) =>
+      group.every((example) => known.has(example))
+        ? group.flatMap((e) => known.get(e)!)
+        : engine.score("policy", group),
+    reference: (group: readonly Scorable[]) => reference.of(group),
+  };
+  const context = await contextOf(objective, examples, scorers, { state: objectiveState, budget: microBatchTokens });
+  const averages = new Averages();
+  for (const { indices, ...scores } of groups) {
+    const group = indices.map((i) => examples[i]!);
+    const output = await evaluator.evaluate(group, scores.policy, scores.reference, context.of(indices));
     checkFinite(output, group, step);
-    averages.addBatch(output, objective.roles, referenceScores);
+    averages.addBatch(output, objective.roles, scores.reference);
   }
   return averages.means("eval_");
+}
+
+/** Scores of a group's completions as an entry for each of its examples. */
+function byExample(
+  group: readonly Scorable[],
+  scores: readonly CompletionScore[],
+): [Scorable, readonly CompletionScore[]][] {
+  let start = 0;
+  return group.map((example) => {
+    start += example.completions.length;
+    return [example, scores.slice(start - example.completions.length, start)];
+  });
+}
+
+/** 1 where a token is a completion's, else 0 [C, R]. */
+function tokenMembership(lengths: readonly number[]): Value {
+  const count = lengths.reduce((a, b) => a + b, 0);
+  const data = new Float32Array(lengths.length * count);
+  let start = 0;
+  lengths.forEach((length, completion) => {
+    data.fill(1, completion * count + start, completion * count + start + length);
+    start += length;
+  });
+  return { dims: [lengths.length, count], data };
 }

@@ -11,10 +11,11 @@ import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint.ts";
-import type { DpoConfig } from "./config.ts";
-import { Engine } from "./engine.ts";
+import type { TrainingConfig } from "./config.ts";
+import { Engine, type Scorable } from "./engine.ts";
 import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
 import { estimateMemory } from "./memory.ts";
+import { methods } from "./methods.ts";
 import type { Metrics, RunObserver, RunResult, Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { fingerprint, ReferenceScores } from "./reference.ts";
@@ -27,7 +28,7 @@ import { Trainer } from "./trainer.ts";
 
 export interface LoopOptions {
   readonly run: RunDirectory;
-  readonly config: DpoConfig;
+  readonly config: TrainingConfig;
   readonly objective: Objective;
   readonly policy: Policy;
   readonly checkpoint: Checkpoint;
@@ -57,13 +58,22 @@ export class RunLoop implements AsyncDisposable {
     this.engine = engine;
     this.evaluator = evaluator;
     this.order = new StepOrder(train.examples.length, config);
-    const score = (examples: readonly TokenizedExample[]) => engine.score("reference", examples);
+    const score = (examples: readonly Scorable[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
     const scores = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
     const reference = objective.needsReference ? scores : undefined;
     this.evalReference = new ReferenceScores(score);
-    this.trainer = new Trainer({ policy, objective, engine, reference, config, steps: this.order.steps });
+    const { steps } = this.order;
+    this.trainer = new Trainer({
+      policy,
+      objective,
+      engine,
+      evaluator,
+      ...(reference && { reference }),
+      config,
+      steps,
+    });
     this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, examples: (held ?? train).examples });
     this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);
   }
@@ -115,8 +125,9 @@ export class RunLoop implements AsyncDisposable {
       this.stage("evaluating");
       const measured = await evaluate(held.examples, {
         engine: this.engine,
-        objective: this.evaluator,
+        evaluator: this.evaluator,
         reference: this.evalReference,
+        objectiveState: this.trainer.objectiveState,
         microBatchTokens: config.microBatchTokens,
         step: this.step,
         signal,
@@ -145,7 +156,7 @@ export class RunLoop implements AsyncDisposable {
     const folder = writeTrainingCheckpoint(run, {
       trainable: policy.trainable,
       optimizer: this.trainer.optimizer,
-      state: { step, evaluationDue, logs: run.logLengths() },
+      state: { step, evaluationDue, logs: run.logLengths(), objectiveState: this.trainer.objectiveState },
     });
     run.keepCheckpoints(config.keepCheckpoints);
     observer?.onCheckpoint?.(folder, step);
@@ -164,6 +175,7 @@ export class RunLoop implements AsyncDisposable {
     run.restoreLogs(state.logs);
     this.step = state.step;
     this.evaluationDue = state.evaluationDue;
+    this.trainer.objectiveState = state.objectiveState;
   }
 
   private announce(): void {
@@ -174,8 +186,9 @@ export class RunLoop implements AsyncDisposable {
       family: model.family,
       parameters: parameterCount(model),
       trainable: policy.trainable.data.length,
-      pairs: train.examples.length,
-      evalPairs: held?.examples.length ?? 0,
+      examples: train.examples.length,
+      heldOut: held?.examples.length ?? 0,
+      unit: methods[config.method]!.unit,
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,

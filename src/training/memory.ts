@@ -4,7 +4,7 @@ import type { TokenizedExample } from "../data/example.ts";
 import { packedLength } from "../data/microbatch.ts";
 import type { LanguageModel } from "../models/model.ts";
 import { parameterCount } from "../models/weights.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 import type { Policy } from "./policy.ts";
 
 const FLOAT = 4;
@@ -18,7 +18,7 @@ const BASE_BYTES = 150e6;
 export function estimateMemory(
   model: LanguageModel,
   policy: Policy,
-  config: DpoConfig,
+  config: TrainingConfig,
   examples: readonly TokenizedExample[],
 ): number {
   const weights = parameterCount(model);

@@ -1,19 +1,21 @@
 /** What a run tells whoever watches it. Everything here is also in the run directory; nothing is known only to a watcher. */
 
 import type { Ledger } from "../data/ledger.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 
 /** One line of metrics.jsonl: numbers by their field's standard names. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
 
 export interface RunSummary {
-  readonly config: DpoConfig;
+  readonly config: TrainingConfig;
   readonly family: string;
   /** Values in the model, and of those in what is trained. */
   readonly parameters: number;
   readonly trainable: number;
-  readonly pairs: number;
-  readonly evalPairs: number;
+  /** Examples to train on and held out, and what they are called. */
+  readonly examples: number;
+  readonly heldOut: number;
+  readonly unit: string;
   /** Prompt and completion tokens of an epoch, each prompt counted once. */
   readonly tokens: number;
   readonly steps: number;

@@ -11,7 +11,8 @@ import type { Weights } from "../models/index.ts";
 import type { CompletionScore } from "./engine.ts";
 import { onDisk } from "./run-directory.ts";
 
-type Scorer = (examples: readonly TokenizedExample[]) => Promise<CompletionScore[]>;
+type Sequence = Pick<TokenizedExample, "prompt" | "completions">;
+type Scorer = (examples: readonly Sequence[]) => Promise<CompletionScore[]>;
 
 export class ReferenceScores {
   private readonly known = new Map<string, readonly CompletionScore[]>();
@@ -26,7 +27,7 @@ export class ReferenceScores {
   }
 
   /** The scores of every example's completions. What is not known is computed in one run for the whole group. */
-  async of(examples: readonly TokenizedExample[]): Promise<CompletionScore[]> {
+  async of(examples: readonly Sequence[]): Promise<CompletionScore[]> {
     const keys = examples.map(exampleKey);
     if (keys.some((key) => !this.known.has(key))) {
       const scores = await this.score(examples);
@@ -75,7 +76,7 @@ export class ReferenceScores {
   }
 }
 
-function exampleKey({ prompt, completions }: TokenizedExample): string {
+function exampleKey({ prompt, completions }: Sequence): string {
   const hash = createHash("sha256").update(Int32Array.of(prompt.length, ...completions.map((c) => c.length)));
   for (const ids of [prompt, ...completions]) hash.update(ids);
   return hash.digest("base64");

@@ -3,7 +3,7 @@
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { writeCheckpoint } from "../checkpoints/huggingface.ts";
 import { writeAdapter } from "../checkpoints/peft.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 import type { Metrics } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import type { RunDirectory } from "./run-directory.ts";
@@ -13,7 +13,7 @@ export function writeResult(
   run: RunDirectory,
   policy: Policy,
   checkpoint: Checkpoint,
-  { config, before, after }: { config: DpoConfig; before?: Metrics | undefined; after?: Metrics | undefined },
+  { config, before, after }: { config: TrainingConfig; before?: Metrics | undefined; after?: Metrics | undefined },
 ): string {
   const folder = run.resultFolder(config.tuning);
   const files = { "README.md": modelCard(config, before, after) };
@@ -31,15 +31,16 @@ export function writeResult(
   return folder;
 }
 
-function modelCard(config: DpoConfig, before: Metrics | undefined, after: Metrics | undefined): string {
+function modelCard(config: TrainingConfig, before: Metrics | undefined, after: Metrics | undefined): string {
   const header = [
     "---",
     `base_model: ${JSON.stringify(config.model)}`,
     ...(config.tuning === "lora" ? ["library_name: peft"] : ["library_name: transformers"]),
-    "tags: [preftune, dpo, preference-tuning]",
+    `tags: [preftune, ${config.method}, preference-tuning]`,
     "---",
   ];
-  const settings = ["loss", "beta", "labelSmoothing", "tuning", "learningRate", "batchSize", "epochs", "seed"] as const;
+  const { method, loss, objective, tuning, learningRate, batchSize, epochs, seed } = config;
+  const settings = { method, loss: loss.join(", "), ...objective, tuning, learningRate, batchSize, epochs, seed };
   // Two training steps are of different pairs: only evaluations are before and after of the same.
   const keys = Object.keys(after ?? {}).filter((key) => key.startsWith("eval_") && before?.[key] !== undefined);
   const table = keys.map((key) => `| ${key} | ${before![key]!.toPrecision(4)} | ${after![key]!.toPrecision(4)} |`);
@@ -50,7 +51,7 @@ function modelCard(config: DpoConfig, before: Metrics | undefined, after: Metric
     "",
     `Tuned by preftune from \`${config.model}\` on \`${config.data.join("`, `")}\`.`,
     "",
-    ...settings.map((key) => `- ${key}: ${config[key]}`),
+    ...Object.entries(settings).map(([key, value]) => `- ${key}: ${value}`),
     ...(table.length > 0 ? ["", "| metric | before | after |", "|---|---|---|", ...table] : []),
     "",
   ].join("\n");

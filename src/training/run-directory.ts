@@ -19,8 +19,7 @@ import { join } from "node:path";
 import { systemReason, writeFileWhole } from "../checkpoints/files.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { RunError } from "../errors.ts";
-import type { DpoConfig } from "./config.ts";
-import { incidental } from "./config.ts";
+import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
 import type { Metrics } from "./observer.ts";
 
 const LOGS = ["metrics.jsonl", "samples.jsonl"] as const;
@@ -48,12 +47,12 @@ export class RunDirectory {
   }
 
   /** Makes the directory of a new run. Throws as refuseExisting. */
-  static create(path: string, config: DpoConfig): RunDirectory {
+  static create(path: string, config: TrainingConfig): RunDirectory {
     RunDirectory.refuseExisting(path);
     const run = new RunDirectory(path);
     onDisk(path, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
     try {
-      run.writeJson("config.json", config);
+      run.writeJson("config.json", flatConfig(config));
     } catch (error) {
       run.removeIfUnused();
       throw error;
@@ -62,13 +61,14 @@ export class RunDirectory {
   }
 
   /** Opens an interrupted run. Throws RunError where there is none, or it was started with other settings. */
-  static resume(path: string, config: DpoConfig): RunDirectory {
+  static resume(path: string, config: TrainingConfig): RunDirectory {
     const before = readRunConfig(path);
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(config)])] as (keyof DpoConfig)[];
+    const now = flatConfig(config);
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])];
     const show = (value: unknown) => (value === undefined ? "not given" : JSON.stringify(value));
     const changed = keys
-      .filter((key) => !incidental.has(key) && JSON.stringify(before[key]) !== JSON.stringify(config[key]))
-      .map((key) => `${key} was ${show(before[key])}, now ${show(config[key])}`);
+      .filter((key) => !incidental.has(key) && JSON.stringify(before[key]) !== JSON.stringify(now[key]))
+      .map((key) => `${key} was ${show(before[key])}, now ${show(now[key])}`);
     if (changed.length > 0) {
       throw new RunError(
         `${path}: can't be resumed with other settings (${changed.join("; ")}). Resume it with its own, or start a new run.`,
@@ -164,12 +164,12 @@ export class RunDirectory {
       rmSync(this.checkpointFolder(step), { recursive: true });
   }
 
-  hasResult(tuning: DpoConfig["tuning"]): boolean {
+  hasResult(tuning: TrainingConfig["tuning"]): boolean {
     return existsSync(this.resultFolder(tuning));
   }
 
   /** The result's folder, by what was tuned. */
-  resultFolder(tuning: DpoConfig["tuning"]): string {
+  resultFolder(tuning: TrainingConfig["tuning"]): string {
     return this.join(tuning === "lora" ? "adapter" : "model");
   }
 }
@@ -186,12 +186,15 @@ export function onDisk<T>(path: string, write: () => T): T {
   }
 }
 
+/** What config.json holds, of which these settings are in every run's. */
+export type RunConfig = FlatConfig & Pick<TrainingConfig, "method" | "model" | "tuning">;
+
 /** The configuration of a run. Throws RunError where there is no run. */
-export function readRunConfig(path: string): DpoConfig {
+export function readRunConfig(path: string): RunConfig {
   const file = join(path, "config.json");
   if (!existsSync(file)) throw new RunError(`${path}: has no config.json, so it is not a run.`);
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as DpoConfig;
+    return JSON.parse(readFileSync(file, "utf8")) as RunConfig;
   } catch (error) {
     throw new RunError(`${file}: is not valid JSON (${(error as Error).message}).`);
   }

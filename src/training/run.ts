@@ -5,14 +5,14 @@
 
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
-import { type LoadedPreferences, loadPreferences } from "../data/load.ts";
+import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor } from "../models/index.ts";
-import type { Objective } from "../objectives/index.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
+import { chosenObjectives, objectiveOf, rowAdapters } from "./methods.ts";
 import type { RunObserver, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
@@ -26,8 +26,9 @@ export interface RunControl {
   readonly signal?: AbortSignal;
 }
 
-/** Tunes a model by an objective. Throws PreftuneError for everything that a user can mend, before anything is computed. */
-export async function tune(config: DpoConfig, objective: Objective, control: RunControl = {}): Promise<RunResult> {
+/** Tunes a model. Throws PreftuneError for everything that a user can mend, before anything is computed. */
+export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
+  const objective = objectiveOf(config);
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;
   if (finished) return finished;
@@ -63,7 +64,7 @@ export async function tune(config: DpoConfig, objective: Objective, control: Run
   }
 }
 
-function loraOptions(config: DpoConfig) {
+function loraOptions(config: TrainingConfig) {
   const all = config.loraTargets.length === 1 && config.loraTargets[0] === "all-linear";
   return {
     rank: config.loraRank,
@@ -74,11 +75,12 @@ function loraOptions(config: DpoConfig) {
   };
 }
 
-async function loadData(config: DpoConfig, model: LanguageModel, tokenizer: Tokenizer) {
+async function loadData(config: TrainingConfig, model: LanguageModel, tokenizer: Tokenizer) {
   const maxLength = Math.min(config.maxLength, model.maxPositions);
   const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
-  const train = await loadPreferences({ ...options, files: config.data });
-  const held = config.evalData && (await loadPreferences({ ...options, files: config.evalData, limit: undefined }));
+  const adapt = rowAdapters[chosenObjectives(config)[0]!.rows]!;
+  const train = await loadExamples(adapt, { ...options, files: config.data });
+  const held = config.evalData && (await loadExamples(adapt, { ...options, files: config.evalData, limit: undefined }));
   return { train, held };
 }
 
@@ -87,7 +89,7 @@ function describeData({ examples, ledger }: LoadedPreferences) {
 }
 
 /** The result of a run that has its result already. */
-function finishedRun(config: DpoConfig): RunResult | undefined {
+function finishedRun(config: TrainingConfig): RunResult | undefined {
   const run = RunDirectory.resume(config.output, config);
   if (!run.hasResult(config.tuning)) return undefined;
   const summary = summaryOf(run);

@@ -6,7 +6,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { Generator } from "../sampling/generator.ts";
 import { stopTokens } from "../sampling/stop.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 import type { Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 
@@ -14,7 +14,7 @@ export interface SamplerOptions {
   readonly policy: Policy;
   readonly tokenizer: Tokenizer;
   readonly checkpoint: Checkpoint;
-  readonly config: DpoConfig;
+  readonly config: TrainingConfig;
   readonly examples: readonly TokenizedExample[];
 }
 

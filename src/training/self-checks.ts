@@ -5,19 +5,14 @@
 
 import { describeOrigin, type TokenizedExample } from "../data/example.ts";
 import { TrainingError } from "../errors.ts";
-import type { Objective } from "../objectives/index.ts";
 import type { CompletionScore, Engine, StepOutput } from "./engine.ts";
 import { type FlatArray, globalNorm } from "./flat.ts";
 
 /** How far two float32 computations of one log-probability may be apart, in nats: both sum thousands of roundings. */
 const tolerance = (logp: number): number => 2e-3 + 1e-5 * Math.abs(logp);
 
-/** At step 0 the policy is the reference: equal log-probabilities, the objective's known loss, rewards of 0. */
-export function checkStartsAtReference(
-  objective: Objective,
-  output: StepOutput,
-  reference: readonly CompletionScore[],
-): void {
+/** At step 0 the policy is the reference: equal log-probabilities, and so the objective's own loss there, rewards of 0. */
+export function checkStartsAtReference(output: StepOutput, reference: readonly CompletionScore[]): void {
   output.scores.forEach(({ logp }, i) => {
     const expected = reference[i]!.logp;
     if (!(Math.abs(logp - expected) <= tolerance(expected))) {
@@ -26,15 +21,18 @@ export function checkStartsAtReference(
       );
     }
   });
-  const known = objective.lossAtReference;
-  if (known === undefined) return;
-  for (const loss of Array.from(output.losses)) {
+}
+
+/** The engine's losses must be those that the objective has in double precision, at the reference where there is one. */
+export function checkLossIsExact(output: StepOutput, exact: Pick<StepOutput, "losses">): void {
+  Array.from(output.losses).forEach((loss, i) => {
+    const known = exact.losses[i]!;
     if (!(Math.abs(loss - known) <= 1e-2 * Math.max(1, Math.abs(known)))) {
       throw new TrainingError(
-        `Self-check failed: the first loss must be ${known.toFixed(6)} while the policy is the reference, but it is ${loss}. Please report this with the model's name.`,
+        `Self-check failed: the first loss must be ${known.toFixed(6)}, but it is ${loss}. Please report this with the model's name.`,
       );
     }
-  }
+  });
 }
 
 /** An example's completions scored each alone must have the log-probabilities that they had packed with all others. */

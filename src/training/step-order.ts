@@ -4,7 +4,7 @@
  */
 
 import { Random } from "../random.ts";
-import type { DpoConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 
 /** The stream of random numbers that shuffles. */
 const SHUFFLE = 1_000_003;
@@ -17,7 +17,7 @@ export class StepOrder {
 
   constructor(
     private readonly examples: number,
-    private readonly config: Pick<DpoConfig, "batchSize" | "epochs" | "maxSteps" | "shuffle" | "seed">,
+    private readonly config: Pick<TrainingConfig, "batchSize" | "epochs" | "maxSteps" | "shuffle" | "seed">,
   ) {
     this.stepsPerEpoch = Math.ceil(examples / config.batchSize);
     this.steps = config.maxSteps ?? this.stepsPerEpoch * config.epochs;

@@ -10,8 +10,8 @@
 import type { LanguageModel } from "../models/model.ts";
 import type { Parameters } from "../models/parameters.ts";
 import { packedInputs, scoreCompletions } from "../models/scoring.ts";
-import type { Objective } from "../objectives/index.ts";
-import { gradients, input, mul, type Node, type Program, product, reduceSum, type Tensor } from "../tensor/index.ts";
+import { completionCount, completionInputs, type Objective } from "../objectives/index.ts";
+import { gradients, input, mul, type Node, type Program, reduceSum, type Tensor } from "../tensor/index.ts";
 
 /** Names of outputs: "losses" [E], "logps" [C], "tokenLogps" [R], "metric:NAME" [E], and "gradient:NAME" shaped like its input. */
 export const metricOutput = (name: string): string => `metric:${name}`;
@@ -24,12 +24,13 @@ export function stepProgram(
   objective: Objective,
   trainable: () => readonly { readonly name: string; readonly tensor: Tensor }[],
 ): Program {
-  const completions = product([objective.roles.length, "E"]);
-  const scored = scoreCompletions(model, parameters, packedInputs(model, completions));
+  const packed = packedInputs(model, completionCount(objective));
+  const scored = scoreCompletions(model, parameters, packed);
+  const given = completionInputs(objective);
   const { losses, metrics } = objective.build({
+    ...given,
     policy: scored.completions,
-    reference: input("reference", [completions]),
-    lengths: input("lengths", [completions]),
+    tokens: { ...given.tokens, policy: scored.tokens, membership: packed.membership },
   });
   const inputs = trainable();
   const slopes = gradients(

@@ -6,25 +6,27 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import type { Objective } from "../objectives/index.ts";
-import type { DpoConfig } from "./config.ts";
-import type { Engine } from "./engine.ts";
-import { Averages } from "./evaluate.ts";
+import type { TrainingConfig } from "./config.ts";
+import { type ContextValues, contextOf } from "./context.ts";
+import type { Engine, Scorable } from "./engine.ts";
+import { Averages, type ObjectiveEvaluator } from "./evaluate.ts";
 import { clippingScale, globalNorm } from "./flat.ts";
 import type { Metrics } from "./observer.ts";
 import { type Optimizer, optimizers } from "./optimizers.ts";
 import type { Policy } from "./policy.ts";
-import type { ReferenceScores } from "./reference.ts";
+import { ReferenceScores } from "./reference.ts";
 import { learningRateFactor } from "./schedules.ts";
 import {
   checkFinite,
   checkFiniteNorm,
   checkGradientsReachAll,
+  checkLossIsExact,
   checkPackingIsExact,
   checkStartsAtReference,
 } from "./self-checks.ts";
 
 export type TrainerConfig = Pick<
-  DpoConfig,
+  TrainingConfig,
   "optimizer" | "weightDecay" | "learningRate" | "schedule" | "warmupSteps" | "maxGradNorm" | "microBatchTokens"
 >;
 
@@ -32,6 +34,8 @@ export interface TrainerOptions {
   readonly policy: Policy;
   readonly objective: Objective;
   readonly engine: Engine;
+  /** The objective in double precision, which the first step is checked against. */
+  readonly evaluator: ObjectiveEvaluator;
   /** Absent for an objective without a reference. */
   readonly reference?: Pick<ReferenceScores, "of">;
   readonly config: TrainerConfig;
@@ -39,13 +43,27 @@ export interface TrainerOptions {
   readonly steps: number;
 }
 
+/** Some of a step's examples, with their places in it. */
+interface Group {
+  readonly indices: readonly number[];
+  readonly examples: readonly TokenizedExample[];
+}
+
+interface OpenStep {
+  readonly context: ContextValues;
+  readonly reference: Pick<ReferenceScores, "of"> | undefined;
+}
+
 export class Trainer {
   readonly optimizer: Optimizer;
+  /** What the objective remembers from step to step. */
+  objectiveState: readonly number[];
   private readonly o: TrainerOptions;
 
   constructor(options: TrainerOptions) {
     this.o = options;
-    const { config, policy } = options;
+    const { config, policy, objective } = options;
+    this.objectiveState = objective.context?.initialState ?? [];
     this.optimizer = optimizers[config.optimizer]({
       size: policy.trainable.data.length,
       weightDecay: config.weightDecay,
@@ -54,13 +72,21 @@ export class Trainer {
 
   /** The self-checks that need nothing but examples, before the first step. */
   async check(examples: readonly TokenizedExample[]): Promise<void> {
-    const { engine, objective } = this.o;
+    const { engine, evaluator } = this.o;
+    const open = await this.open(examples);
     const [group] = this.groups(examples);
-    const { output, reference } = await this.run(group!, 1);
+    const { output, reference } = await this.run(group!, 1, open);
     engine.clearGradients();
-    checkFinite(output, group!, 0);
-    if (reference) checkStartsAtReference(objective, output, reference);
-    await checkPackingIsExact(engine, output, group![0]!);
+    checkFinite(output, group!.examples, 0);
+    if (reference) checkStartsAtReference(output, reference);
+    const expected = await evaluator.evaluate(
+      group!.examples,
+      reference ?? output.scores,
+      reference,
+      open.context.of(group!.indices),
+    );
+    checkLossIsExact(output, expected);
+    await checkPackingIsExact(engine, output, group!.examples[0]!);
   }
 
   /** Takes one optimizer step on the examples. `index` counts from 0. Throws TrainingError before a non-finite update. */
@@ -69,9 +95,10 @@ export class Trainer {
     const started = performance.now();
     const averages = new Averages();
     engine.clearGradients();
+    const open = await this.open(examples);
     for (const group of this.groups(examples)) {
-      const { output, reference } = await this.run(group, 1 / examples.length);
-      checkFinite(output, group, index + 1);
+      const { output, reference } = await this.run(group, 1 / examples.length, open);
+      checkFinite(output, group.examples, index + 1);
       averages.addBatch(output, objective.roles, reference);
     }
     const norm = globalNorm(engine.gradients.data);
@@ -86,6 +113,7 @@ export class Trainer {
       step: index + 1,
       gradientScale: clippingScale(norm, config.maxGradNorm),
     });
+    this.objectiveState = open.context.state;
     const seconds = (performance.now() - started) / 1000;
     const tokens = examples.reduce((n, example) => n + packedLength(example), 0);
     return {
@@ -93,20 +121,37 @@ export class Trainer {
       ...averages.means(),
       grad_norm: norm,
       learning_rate: learningRate,
-      pairs_per_second: examples.length / seconds,
+      examples_per_second: examples.length / seconds,
       tokens_per_second: tokens / seconds,
     } as Metrics;
   }
 
-  private async run(group: readonly TokenizedExample[], scale: number) {
-    const reference = await this.o.reference?.of(group);
-    const completions = group.length * this.o.objective.roles.length;
-    const logps = reference?.map(({ logp }) => logp) ?? new Array<number>(completions).fill(0);
-    return { output: await this.o.engine.step(group, logps, scale), reference };
+  /** What the objective must know of the whole step, and where its references come from. */
+  private async open(examples: readonly TokenizedExample[]): Promise<OpenStep> {
+    const { engine, objective, config } = this.o;
+    let { reference } = this.o;
+    let scoreReference = (group: readonly Scorable[]) => engine.score("reference", group);
+    if (reference && objective.context?.scores === "own") {
+      const once = new ReferenceScores((group) => this.o.reference!.of(group));
+      reference = once;
+      scoreReference = (group) => once.of(group);
+    }
+    const context = await contextOf(
+      objective,
+      examples,
+      { policy: (group) => engine.score("policy", group), reference: scoreReference },
+      { state: this.objectiveState, budget: config.microBatchTokens },
+    );
+    return { context, reference };
   }
 
-  private groups(examples: readonly TokenizedExample[]): TokenizedExample[][] {
+  private async run({ indices, examples }: Group, scale: number, open: OpenStep) {
+    const reference = await open.reference?.of(examples);
+    return { output: await this.o.engine.step(examples, reference, scale, open.context.of(indices)), reference };
+  }
+
+  private groups(examples: readonly TokenizedExample[]): Group[] {
     const plan = planMicroBatches(examples.map(packedLength), this.o.config.microBatchTokens);
-    return plan.map((indices) => indices.map((i) => examples[i]!));
+    return plan.map((indices) => ({ indices, examples: indices.map((i) => examples[i]!) }));
   }
 }

@@ -39,7 +39,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
   const contents = (output: string) => {
     const metrics = readFileSync(at(output, "metrics.jsonl"), "utf8").trim().split("\n");
     return {
-      metrics: metrics.map((line) => ({ ...JSON.parse(line), pairs_per_second: 0, tokens_per_second: 0 })),
+      metrics: metrics.map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 })),
       samples: readFileSync(at(output, "samples.jsonl"), "utf8"),
       reference: readFileSync(at(output, "reference.jsonl"), "utf8"),
       data: readFileSync(at(output, "data.json"), "utf8"),
@@ -85,12 +85,12 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
         "logps/rejected",
         "grad_norm",
         "learning_rate",
-        "pairs_per_second",
+        "examples_per_second",
         "tokens_per_second",
       ]),
     );
     expect(steps.at(-1)!["rewards/margins"]).toBeGreaterThan(0.5);
-    expect(out).toContain("on held-out pairs");
+    expect(out).toContain("on held-out rows");
     expect(out.trimEnd().split("\n").slice(-2)[0]).toBe(`result  ${at("whole", "adapter")}`);
   });
 

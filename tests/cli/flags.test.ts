@@ -33,7 +33,7 @@ describe("the names that are promised", () => {
     const dpo = flagsOf(commands.find(({ name }) => name === "dpo")!.schema);
     const defaults = Object.fromEntries(dpo.map((flag) => [flag.name, flag.default]));
     expect(defaults).toMatchObject({
-      loss: "sigmoid",
+      loss: ["sigmoid"],
       beta: 0.1,
       "label-smoothing": 0,
       tuning: "lora",

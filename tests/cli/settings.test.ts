@@ -5,16 +5,16 @@ import { readConfigFile, type Settings } from "../../src/cli/config-file.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
 import { checkSettings, layered } from "../../src/cli/settings.ts";
 import { ConfigError } from "../../src/errors.ts";
-import { dpoSchema } from "../../src/training/config.ts";
-import { resolveConfig } from "../../src/training/dpo.ts";
+import { flatConfig } from "../../src/training/config.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { temporaryFolder } from "./support.ts";
 
 const folder = temporaryFolder();
-const flags = flagsOf(dpoSchema);
+const flags = flagsOf(methods.dpo!.schema);
 
 function fromFile(text: string): Settings {
   writeFileSync(join(folder, "run.yaml"), text);
-  return readConfigFile(join(folder, "run.yaml"), flags);
+  return readConfigFile(join(folder, "run.yaml"), flags, "dpo");
 }
 
 function fromFlags(values: Record<string, unknown>): Settings {
@@ -52,9 +52,9 @@ describe("a file", () => {
   });
 
   test("can be the resolved configuration of a run", () => {
-    const config = resolveConfig({ model: "m", data: "a.jsonl,b.jsonl", output: "runs/x", beta: 0.3 });
-    const settings = fromFile(JSON.stringify(config, null, 2));
-    expect(resolveConfig(checkSettings(dpoSchema, flags, settings))).toEqual(config);
+    const config = resolveConfig(methods.dpo!, { model: "m", data: "a.jsonl,b.jsonl", output: "runs/x", beta: 0.3 });
+    const settings = fromFile(JSON.stringify(flatConfig(config), null, 2));
+    expect(resolveConfig(methods.dpo!, checkSettings(methods.dpo!.schema, flags, settings))).toEqual(config);
   });
 
   test("loses to flags, and flags that are not given leave it alone", () => {
@@ -90,12 +90,12 @@ describe("a file", () => {
 });
 
 describe("what is wrong with a value", () => {
-  const check = (settings: Settings) => complaint(() => checkSettings(dpoSchema, flags, settings));
+  const check = (settings: Settings) => complaint(() => checkSettings(methods.dpo!.schema, flags, settings));
 
   test("every setting that is missing is named with what it is", () => {
     expect(check(new Map())).toMatchInlineSnapshot(`
       "--model is missing (the model: a Hugging Face folder or a .gguf file).
-      --data is missing (preference pairs: JSONL or JSON, also gzipped; several with commas).
+      --data is missing (rows to train on: JSONL or JSON, also gzipped; several with commas).
       --output is missing (the run directory, made by this run)."
     `);
   });
@@ -114,13 +114,13 @@ describe("what is wrong with a value", () => {
     };
     expect(check(fromFlags({ ...required, ...wrong }))).toMatchInlineSnapshot(`
       "--evalData must be a text that is not empty, but is "".
-      --loss must be sigmoid or ipo, but is "sigmod". Did you mean sigmoid?
-      --beta must be above 0, but is -1.
-      --labelSmoothing must be below 0.5, but is 0.5.
       --loraRank must be a whole number, but is 2.5.
       --learningRate must be a number, but is "fast".
       --truncation must be shorten, drop or error, but is "keep".
-      --seed must be at least 0, but is -1."
+      --seed must be at least 0, but is -1.
+      --loss must be sigmoid or ipo, but is "sigmod". Did you mean sigmoid?
+      --beta must be above 0, but is -1.
+      --labelSmoothing must be below 0.5, but is 0.5."
     `);
   });
 

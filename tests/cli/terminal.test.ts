@@ -8,7 +8,7 @@ import { Screen } from "../../src/cli/terminal/screen.ts";
 import { summaryLines } from "../../src/cli/terminal/summary.ts";
 import { clip, padEnd, printable, textWidth, wrap } from "../../src/cli/terminal/text.ts";
 import { Ledger } from "../../src/data/ledger.ts";
-import { resolveConfig } from "../../src/training/dpo.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 import type { Metrics, RunSummary } from "../../src/training/observer.ts";
 import { recorder } from "./support.ts";
 
@@ -94,7 +94,8 @@ describe("the progress line", () => {
     loss: 0.64213,
     margin: 0.11349,
     accuracy: 0.638,
-    pairsPerSecond: 1.912,
+    examplesPerSecond: 1.912,
+    unit: "pairs",
     secondsLeft: 725,
   };
 
@@ -124,8 +125,8 @@ describe("the progress line", () => {
   });
 
   test("has means of the last steps, and the time left at the pace between their ends", () => {
-    const recent = new RecentSteps(100, 3);
-    const step = (n: number, loss: number) => ({ step: n, loss, "rewards/margins": n, pairs_per_second: 2 });
+    const recent = new RecentSteps(100, "pairs", 3);
+    const step = (n: number, loss: number) => ({ step: n, loss, "rewards/margins": n, examples_per_second: 2 });
     recent.add(step(1, 9), 0);
     recent.add(step(2, 3), 10);
     recent.add(step(3, 2), 12);
@@ -136,7 +137,8 @@ describe("the progress line", () => {
       loss: 2,
       margin: 3,
       accuracy: undefined,
-      pairsPerSecond: 2,
+      examplesPerSecond: 2,
+      unit: "pairs",
       secondsLeft: 3 * 96,
     });
   });
@@ -154,12 +156,17 @@ describe("the progress line", () => {
 });
 
 const summary: RunSummary = {
-  config: resolveConfig({ model: "models/SmolLM2-135M-Instruct.Q4_1.gguf", data: "pairs.jsonl", output: "runs/first" }),
+  config: resolveConfig(methods.dpo!, {
+    model: "models/SmolLM2-135M-Instruct.Q4_1.gguf",
+    data: "pairs.jsonl",
+    output: "runs/first",
+  }),
   family: "llama",
   parameters: 134_515_008,
   trainable: 4_884_480,
-  pairs: 2312,
-  evalPairs: 100,
+  examples: 2312,
+  heldOut: 100,
+  unit: "pairs",
   tokens: 534_201,
   steps: 289,
   firstStep: 0,
@@ -204,7 +211,7 @@ describe("the summary before a run", () => {
     const [, training] = summaryLines({ ...summary, config: full, trainable: summary.parameters }, 100);
     expect(training).toBe("training  all 135M parameters, sigmoid loss, beta 0.1");
     const continued = { ...summary.config, adapter: "runs/zero/adapter" };
-    const lines = summaryLines({ ...summary, config: continued, firstStep: 100, evalPairs: 0 }, 100);
+    const lines = summaryLines({ ...summary, config: continued, firstStep: 100, heldOut: 0 }, 100);
     expect(lines.slice(1, 4)).toEqual([
       "training  the adapter runs/zero/adapter: 4.9M parameters (3.6%), sigmoid loss, beta 0.1",
       "data      2,312 pairs of 534,201 tokens together, no held-out pairs",
@@ -250,7 +257,7 @@ describe("the outcome of a run", () => {
     });
     expect(screenOf(lines)).toMatchInlineSnapshot(`
       "
-      on held-out pairs      step 0   step 289
+      on held-out rows       step 0   step 289
       loss                   0.6931     0.5123
       reward accuracy          0.0%      71.2%
       reward margin           0.000     +0.421
@@ -268,10 +275,10 @@ describe("the outcome of a run", () => {
     });
     expect(screenOf(comparisonLines({ before: step(1, 0.69), after: step(20, 0.6) }))).toMatchInlineSnapshot(`
       "
-      on the training pairs of a step   step 1   step 20
-      loss                              0.6900    0.6000
-      reward accuracy                    50.0%     50.0%
-      reward margin                     +0.010    +0.200
+      on the training rows of a step   step 1   step 20
+      loss                             0.6900    0.6000
+      reward accuracy                   50.0%     50.0%
+      reward margin                    +0.010    +0.200
       "
     `);
   });
@@ -355,7 +362,7 @@ describe("a whole run in a log", () => {
     const reporter = new RunReporter(new Screen(stream), () => 0);
     reporter.onStart(summary);
     for (let step = 1; step <= summary.steps; step++) {
-      reporter.onStep({ step, loss: 0.5, pairs_per_second: 1 });
+      reporter.onStep({ step, loss: 0.5, examples_per_second: 1 });
     }
     const steps = stream.text().match(/^step .*$/gm)!;
     expect(steps).toHaveLength(10);

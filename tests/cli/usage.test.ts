@@ -21,7 +21,7 @@ describe("help", () => {
         -h, --help          show this help
 
       Commands:
-        dpo [options]       Tune a model on preference pairs, by DPO or IPO
+        dpo [options]       Tune a model on preferences, by DPO and its family
         score [options]     Score the completions of preference pairs with a model
         generate [options]  Answer prompts with a model
         export [options]    Write a run's result, or a model with an adapter, as one Hugging Face folder
@@ -103,7 +103,7 @@ describe("usage errors exit with 2 and say what is wrong", () => {
 
   test("flags that are missing or wrong, all at once", async () => {
     expect(await refused("dpo", "--model", "m", "--beta", "abc")).toMatchInlineSnapshot(`
-      "preftune: --data is missing (preference pairs: JSONL or JSON, also gzipped; several with commas).
+      "preftune: --data is missing (rows to train on: JSONL or JSON, also gzipped; several with commas).
                 --output is missing (the run directory, made by this run).
                 --beta must be a number, but is "abc".
       "

@@ -1,14 +1,10 @@
 import { it } from "vitest";
-import { likelihood } from "../../src/objectives/index.ts";
-import { gradients, input, reduceSum } from "../../src/tensor/index.ts";
+import { completionInputs, likelihood } from "../../src/objectives/index.ts";
+import { gradients, reduceSum } from "../../src/tensor/index.ts";
 import { arrayOf, evaluate, expectClose } from "../support/programs.ts";
 
 it("likelihood is nats a token, each completion by its own length", async () => {
-  const completions = {
-    policy: input("policy", ["E"]),
-    reference: input("reference", ["E"]),
-    lengths: input("lengths", ["E"]),
-  };
+  const completions = completionInputs(likelihood());
   const { losses } = likelihood().build(completions);
   const [slope] = gradients(reduceSum(losses), [completions.policy]);
   const given = { policy: arrayOf([3], [-12, -3, 0]), lengths: arrayOf([3], [4, 1, 2]) };

@@ -1,9 +1,9 @@
 /** What the tests of objectives share: an objective's losses, metrics and gradients on given pairs. */
 
-import type { Objective } from "../../src/objectives/index.ts";
+import { completionInputs, type Objective } from "../../src/objectives/index.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import type { Runtime, Value } from "../../src/runtime/runtime.ts";
-import { gradients, input, reduceSum } from "../../src/tensor/index.ts";
+import { gradients, reduceSum } from "../../src/tensor/index.ts";
 import { numbers } from "../support/programs.ts";
 
 /** A pair's values of the chosen and of the rejected completion. */
@@ -27,11 +27,7 @@ export async function evaluatePairs(
   pairs: readonly Pair[],
   runtime: Runtime = interpreter,
 ): Promise<Outcome> {
-  const tensors = {
-    policy: input("policy", ["2*E"]),
-    reference: input("reference", ["2*E"]),
-    lengths: input("lengths", ["2*E"]),
-  };
+  const tensors = completionInputs(objective);
   const { losses, metrics } = objective.build(tensors);
   const [gradient] = gradients(reduceSum(losses), [tensors.policy]);
   await using program = await runtime.compile({ outputs: { losses, gradient: gradient!, ...metrics } });

@@ -11,7 +11,7 @@ import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type LoraModule, writeAdapter } from "../../src/checkpoints/peft.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { modelFor } from "../../src/models/index.ts";
-import type { DpoOptions } from "../../src/training/config.ts";
+import type { DpoOptions } from "../../src/training/dpo.ts";
 import { dpo } from "../../src/training/dpo.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 

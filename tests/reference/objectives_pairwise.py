@@ -22,7 +22,7 @@ def losses(setting: dict, policy: torch.Tensor, reference: torch.Tensor, lengths
         smoothing = setting.get("labelSmoothing", 0.0)
         logits = beta * (ratios[:, 0] - ratios[:, 1])
         return -(1 - smoothing) * logsigmoid(logits) - smoothing * logsigmoid(-logits)
-    scored = ratios if setting["sum"] else ratios / lengths
+    scored = ratios if setting["ipoSum"] else ratios / lengths
     return (scored[:, 0] - scored[:, 1] - 1 / (2 * beta)) ** 2
 
 
@@ -36,9 +36,9 @@ def main() -> None:
         {"loss": "sigmoid", "beta": 0.5},
         {"loss": "sigmoid", "beta": 0.1, "labelSmoothing": 0.2},
         {"loss": "sigmoid", "beta": 0.1, "referenceFree": True},
-        {"loss": "ipo", "beta": 0.1, "sum": False},
-        {"loss": "ipo", "beta": 0.3, "sum": True},
-        {"loss": "ipo", "beta": 0.3, "sum": False, "referenceFree": True},
+        {"loss": "ipo", "beta": 0.1, "ipoSum": False},
+        {"loss": "ipo", "beta": 0.3, "ipoSum": True},
+        {"loss": "ipo", "beta": 0.3, "ipoSum": False, "referenceFree": True},
     ]
     results = []
     for setting in settings:

@@ -2,15 +2,16 @@
 
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
-import type { DpoOptions } from "../../src/training/config.ts";
-import { resolveConfig } from "../../src/training/dpo.ts";
+import { flatConfig } from "../../src/training/config.ts";
+import type { DpoOptions } from "../../src/training/dpo.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 
 const needed: DpoOptions = { model: "model", data: "pairs.jsonl", output: "run" };
 
 /** The message that settings are refused with. Not every wrong setting is one that the types allow. */
 function refusal(settings: Record<string, unknown>): string {
   try {
-    resolveConfig({ ...needed, ...settings } as DpoOptions);
+    resolveConfig(methods.dpo!, { ...needed, ...settings } as DpoOptions);
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
     return (error as ConfigError).message;
@@ -20,11 +21,11 @@ function refusal(settings: Record<string, unknown>): string {
 
 describe("defaults", () => {
   it("are the ones that the command line promises", () => {
-    expect(resolveConfig(needed)).toMatchObject({
-      loss: "sigmoid",
-      beta: 0.1,
-      labelSmoothing: 0,
-      referenceFree: false,
+    expect(resolveConfig(methods.dpo!, needed)).toMatchObject({
+      method: "dpo",
+      loss: ["sigmoid"],
+      lossWeights: [1],
+      objective: { beta: 0.1, labelSmoothing: 0, referenceFree: false },
       tuning: "lora",
       loraRank: 16,
       loraAlpha: 32,
@@ -46,21 +47,27 @@ describe("defaults", () => {
   });
 
   it("have a learning rate for each kind of tuning", () => {
-    expect(resolveConfig({ ...needed, tuning: "lora" }).learningRate).toBe(5e-5);
-    expect(resolveConfig({ ...needed, tuning: "full" }).learningRate).toBe(1e-6);
-    expect(resolveConfig({ ...needed, tuning: "full", learningRate: 3e-4 }).learningRate).toBe(3e-4);
+    expect(resolveConfig(methods.dpo!, { ...needed, tuning: "lora" }).learningRate).toBe(5e-5);
+    expect(resolveConfig(methods.dpo!, { ...needed, tuning: "full" }).learningRate).toBe(1e-6);
+    expect(resolveConfig(methods.dpo!, { ...needed, tuning: "full", learningRate: 3e-4 }).learningRate).toBe(3e-4);
   });
 
   it("give way to every setting, and a resolved configuration resolves to itself", () => {
-    const config = resolveConfig({ ...needed, beta: 0.5, tuning: "full", evalData: ["held-out.jsonl"], seed: 3 });
-    expect(config).toMatchObject({ beta: 0.5, tuning: "full", evalData: ["held-out.jsonl"], seed: 3 });
-    expect(resolveConfig(config)).toEqual(config);
+    const config = resolveConfig(methods.dpo!, {
+      ...needed,
+      beta: 0.5,
+      tuning: "full",
+      evalData: ["held-out.jsonl"],
+      seed: 3,
+    });
+    expect(config).toMatchObject({ objective: { beta: 0.5 }, tuning: "full", evalData: ["held-out.jsonl"], seed: 3 });
+    expect(resolveConfig(methods.dpo!, flatConfig(config))).toEqual(config);
   });
 });
 
 describe("lists", () => {
   it("may be one text with commas", () => {
-    const config = resolveConfig({ ...needed, data: "a.jsonl, b.jsonl", loraTargets: "q_proj,v_proj" });
+    const config = resolveConfig(methods.dpo!, { ...needed, data: "a.jsonl, b.jsonl", loraTargets: "q_proj,v_proj" });
     expect(config.data).toEqual(["a.jsonl", "b.jsonl"]);
     expect(config.loraTargets).toEqual(["q_proj", "v_proj"]);
   });

@@ -24,7 +24,7 @@ async function evaluating<T>(policy: Policy, use: (evaluated: Evaluate) => Promi
   await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
   const reference = new ReferenceScores((group) => engine.score("reference", group));
   return await use(async (examples, microBatchTokens = 50) => {
-    const metrics = await evaluate(examples, { engine, objective: evaluator, reference, microBatchTokens, step: 3 });
+    const metrics = await evaluate(examples, { engine, evaluator, reference, microBatchTokens, step: 3 });
     return metrics!;
   });
 }

@@ -1,9 +1,9 @@
 /** The estimate of a run's memory: what each setting adds to it. */
 
 import { describe, expect, it } from "vitest";
-import type { DpoOptions } from "../../src/training/config.ts";
-import { resolveConfig } from "../../src/training/dpo.ts";
+import type { DpoOptions } from "../../src/training/dpo.ts";
 import { estimateMemory } from "../../src/training/memory.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
 import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
 
@@ -17,7 +17,7 @@ const lora = loraPolicy(tinyModel, weights, {
 });
 const full = fullPolicy(tinyModel, weights);
 const bytes = (policy: Policy, settings: Partial<DpoOptions> = {}) => {
-  const config = resolveConfig({ model: "model", data: "pairs.jsonl", output: "run", ...settings });
+  const config = resolveConfig(methods.dpo!, { model: "model", data: "pairs.jsonl", output: "run", ...settings });
   return estimateMemory(tinyModel, policy, config, tinyPairs(3));
 };
 const trained = ({ trainable }: Policy) => 4 * trainable.data.length;

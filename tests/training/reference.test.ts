@@ -16,8 +16,10 @@ beforeEach(() => rmSync(file, { force: true }));
 
 /** Counts the runs of the model that stands behind a store; every run gives other values, as rounding may. */
 function counting() {
-  const runs: (readonly TokenizedExample[])[] = [];
-  const score = async (examples: readonly TokenizedExample[]): Promise<CompletionScore[]> => {
+  const runs: (readonly Pick<TokenizedExample, "prompt" | "completions">[])[] = [];
+  const score = async (
+    examples: readonly Pick<TokenizedExample, "prompt" | "completions">[],
+  ): Promise<CompletionScore[]> => {
     runs.push(examples);
     return examples.flatMap(({ completions }) =>
       completions.map((ids) => {

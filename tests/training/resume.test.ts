@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DpoOptions } from "../../src/training/config.ts";
+import type { DpoOptions } from "../../src/training/dpo.ts";
 import { dpo } from "../../src/training/dpo.ts";
 import type { RunObserver, RunResult } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
@@ -94,7 +94,7 @@ const outcome = ({ output, result, before, after, ...rest }: RunResult) => ({
   before: { ...before, ...timeless },
   after: { ...after, ...timeless },
 });
-const timeless = { pairs_per_second: 0, tokens_per_second: 0 };
+const timeless = { examples_per_second: 0, tokens_per_second: 0 };
 
 describe("a run of two epochs with evaluations and samples", () => {
   /** Copies of the run directory as it was at certain moments, under their names. */
@@ -280,7 +280,7 @@ describe("a resumed run is refused", () => {
   it("with other settings, each by its name", async () => {
     const changed = { ...settings, beta: 0.2, maxSteps: 3, evalEvery: 1 };
     await expect(dpo(changed, { resume: true })).rejects.toThrow(
-      `${at("settings")}: can't be resumed with other settings (beta was 0.1, now 0.2; maxSteps was 2, now 3; evalEvery was not given, now 1). Resume it with its own, or start a new run.`,
+      `${at("settings")}: can't be resumed with other settings (maxSteps was 2, now 3; beta was 0.1, now 0.2; evalEvery was not given, now 1). Resume it with its own, or start a new run.`,
     );
     const before = read("settings", "metrics.jsonl");
     for (const change of [

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.ts";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/checkpoint.ts";
-import { resolveConfig } from "../../src/training/dpo.ts";
 import { FlatArray } from "../../src/training/flat.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { adamW, rmsProp } from "../../src/training/optimizers.ts";
 import { RunDirectory, readRunConfig } from "../../src/training/run-directory.ts";
 
@@ -24,7 +24,7 @@ const folder = mkdtempSync(join(tmpdir(), "preftune-run-directory-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const path = join(folder, "run");
-const config = resolveConfig({ model: "model", data: "pairs.jsonl", output: path });
+const config = resolveConfig(methods.dpo!, { model: "model", data: "pairs.jsonl", output: path });
 let run: RunDirectory;
 beforeEach(() => {
   rmSync(path, { recursive: true, force: true });
@@ -35,7 +35,7 @@ const log = () => readFileSync(join(path, "metrics.jsonl"), "utf8");
 
 describe("the configuration", () => {
   it("comes back as it was", () => {
-    expect(resolveConfig(readRunConfig(path))).toEqual(config);
+    expect(resolveConfig(methods.dpo!, readRunConfig(path))).toEqual(config);
   });
 
   it("that is damaged or missing is refused by its file", () => {
@@ -77,7 +77,12 @@ describe("checkpoints", () => {
     { name: "a", shape: [2, 3] },
     { name: "b", shape: [4] },
   ];
-  const state = { step: 7, evaluationDue: true, logs: { "metrics.jsonl": 12, "samples.jsonl": 0 } };
+  const state = {
+    step: 7,
+    evaluationDue: true,
+    objectiveState: [0.5],
+    logs: { "metrics.jsonl": 12, "samples.jsonl": 0 },
+  };
   const filled = () => {
     const trainable = new FlatArray(specs);
     trainable.data.set(trainable.data.map((_, i) => Math.sin(i)));

@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import { CheckpointError, ConfigError, DataError, RunError, TrainingError } from "../../src/errors.ts";
-import type { DpoOptions } from "../../src/training/config.ts";
-import { dpo, resolveConfig } from "../../src/training/dpo.ts";
+import { flatConfig } from "../../src/training/config.ts";
+import type { DpoOptions } from "../../src/training/dpo.ts";
+import { dpo } from "../../src/training/dpo.ts";
+import { methods, resolveConfig } from "../../src/training/methods.ts";
 import type { Metrics, RunResult, RunSummary, Sample } from "../../src/training/observer.ts";
 import { tinyModel, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
@@ -73,7 +75,9 @@ describe("a run", () => {
       "metrics.jsonl",
       "samples.jsonl",
     ]);
-    expect(json("run", "config.json")).toEqual(JSON.parse(JSON.stringify(resolveConfig(settings))));
+    expect(json("run", "config.json")).toEqual(
+      JSON.parse(JSON.stringify(flatConfig(resolveConfig(methods.dpo!, settings)))),
+    );
     expect(json("run", "environment.json")).toMatchObject({ node: process.version, threads: 1, device: "cpu" });
     expect(json("run", "data.json")).toMatchObject({
       train: { files: [data], read: 8, used: 8, dropped: 0, tokensSha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
@@ -106,8 +110,8 @@ describe("a run", () => {
     expect(summary).toMatchObject({
       family: "llama",
       parameters: [...tinyModel.weights.values()].reduce((n, shape) => n + shape.reduce((a, b) => a * b, 1), 0),
-      pairs: 8,
-      evalPairs: 3,
+      examples: 8,
+      heldOut: 3,
       steps: 2,
       firstStep: 0,
     });
@@ -126,7 +130,7 @@ describe("a run", () => {
   });
 
   it("evaluates under the trainer's names with eval_ before them", () => {
-    const { step, grad_norm, learning_rate, pairs_per_second, tokens_per_second, ...measured } = told.steps[0]!;
+    const { step, grad_norm, learning_rate, examples_per_second, tokens_per_second, ...measured } = told.steps[0]!;
     const names = Object.keys(measured).map((name) => `eval_${name}`);
     for (const evaluation of told.evaluations) expect(Object.keys(evaluation)).toEqual(["step", ...names]);
     expect(told.evaluations[0]).toMatchObject({

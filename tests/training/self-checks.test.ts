@@ -1,7 +1,7 @@
 /** What a run checks of itself: that each check passes on what is right, and says what is wrong. */
 
 import { describe, expect, it } from "vitest";
-import { dpo, ipo } from "../../src/objectives/index.ts";
+import { dpo } from "../../src/objectives/index.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { type CompletionScore, Engine, type StepOutput } from "../../src/training/engine.ts";
 import { FlatArray } from "../../src/training/flat.ts";
@@ -11,6 +11,7 @@ import {
   checkFiniteNorm,
   checkFiniteWeights,
   checkGradientsReachAll,
+  checkLossIsExact,
   checkPackingIsExact,
   checkStartsAtReference,
 } from "../../src/training/self-checks.ts";
@@ -24,11 +25,14 @@ const output = (losses: readonly number[], ...logps: readonly number[]): StepOut
 });
 
 describe("before the first step", () => {
-  const objective = dpo({ beta: 0.1 });
   const start =
     (...found: Parameters<typeof output>) =>
     () =>
-      checkStartsAtReference(objective, output(...found), [score(-30), score(-35)]);
+      checkStartsAtReference(output(...found), [score(-30), score(-35)]);
+  const loss =
+    (found: readonly number[], ...exact: readonly number[]) =>
+    () =>
+      checkLossIsExact(output(found), { losses: exact });
 
   it("the policy is the reference, to rounding", () => {
     expect(start([Math.LN2], -30, -35)).not.toThrow();
@@ -42,21 +46,14 @@ describe("before the first step", () => {
     expect(start([Math.LN2], Number.NaN, -35)).toThrow("Self-check failed");
   });
 
-  it("the loss is the objective's at the reference", () => {
-    expect(start([0.72], -30, -35)).toThrowErrorMatchingInlineSnapshot(
-      `[TrainingError: Self-check failed: the first loss must be 0.693147 while the policy is the reference, but it is 0.72. Please report this with the model's name.]`,
+  it("the loss is the objective's in double precision", () => {
+    expect(loss([Math.LN2 + 1e-5, 25], Math.LN2, 25)).not.toThrow();
+    expect(loss([0.72], Math.LN2)).toThrowErrorMatchingInlineSnapshot(
+      `[TrainingError: Self-check failed: the first loss must be 0.693147, but it is 0.72. Please report this with the model's name.]`,
     );
-    expect(start([Math.LN2, 0.66], -30, -35)).toThrow("it is 0.66");
-    expect(start([Number.NaN], -30, -35)).toThrow("it is NaN");
-    const withIpo = (loss: number) => () =>
-      checkStartsAtReference(ipo({ beta: 0.1 }), output([loss], -30, -35), [score(-30), score(-35)]);
-    expect(withIpo(25)).not.toThrow();
-    expect(withIpo(26)).toThrow("the first loss must be 25.000000");
-  });
-
-  it("the loss may be anything where it is not known", () => {
-    const free = dpo({ beta: 0.1, referenceFree: true });
-    expect(() => checkStartsAtReference(free, output([0.4], -30, -35), [score(-30), score(-35)])).not.toThrow();
+    expect(loss([Math.LN2, 0.66], Math.LN2, Math.LN2)).toThrow("it is 0.66");
+    expect(loss([Number.NaN], Math.LN2)).toThrow("it is NaN");
+    expect(loss([26], 25)).toThrow("the first loss must be 25.000000");
   });
 });
 
@@ -72,7 +69,7 @@ describe("packing", () => {
     const objective = dpo({ beta: 0.1 });
     await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
     const group = tinyPairs(3);
-    const packed = await engine.step(group, new Array(6).fill(0), 1);
+    const packed = await engine.step(group, new Array(6).fill(score(0)), 1);
     await checkPackingIsExact(engine, packed, group[0]!);
     const [first, second, ...others] = packed.scores;
     const wrong = { ...packed, scores: [first!, score(second!.logp + 0.01), ...others] };

@@ -5,8 +5,10 @@ import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
 import { dpo } from "../../src/objectives/index.ts";
+import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { Engine } from "../../src/training/engine.ts";
+import { ObjectiveEvaluator } from "../../src/training/evaluate.ts";
 import { globalNorm } from "../../src/training/flat.ts";
 import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
@@ -45,7 +47,16 @@ async function withTrainer<T>(
 ): Promise<T> {
   await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
   const reference = new ReferenceScores((examples) => engine.score("reference", examples));
-  const trainer = new Trainer({ policy, objective, engine, reference, config: { ...config, ...changes }, steps });
+  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+  const trainer = new Trainer({
+    policy,
+    objective,
+    engine,
+    evaluator,
+    reference,
+    config: { ...config, ...changes },
+    steps,
+  });
   return await use(trainer, engine, policy);
 }
 
@@ -127,7 +138,7 @@ describe("a step", () => {
       "drift/rejected",
       "grad_norm",
       "learning_rate",
-      "pairs_per_second",
+      "examples_per_second",
       "tokens_per_second",
     ]);
     const length = (completion: 0 | 1) =>
@@ -135,7 +146,7 @@ describe("a step", () => {
     expect(metrics).toMatchObject({ step: 1, "lengths/chosen": length(0), "lengths/rejected": length(1) });
     expect(metrics["rewards/chosen"]).toBeCloseTo(0.1 * metrics["drift/chosen"]!, 5);
     expect(metrics["rewards/margins"]).toBeCloseTo(metrics["rewards/chosen"]! - metrics["rewards/rejected"]!, 5);
-    expect(metrics.tokens_per_second! / metrics.pairs_per_second!).toBeCloseTo(
+    expect(metrics.tokens_per_second! / metrics.examples_per_second!).toBeCloseTo(
       pairs.reduce((n, pair) => n + packedLength(pair), 0) / 4,
       9,
     );

@@ -3,7 +3,7 @@
 import { relative } from "node:path";
 import { z } from "zod";
 import { type DemoReport, demo, demoRun } from "../../demo/demo.ts";
-import { dpoSchema } from "../../training/config.ts";
+import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { kebabCase } from "../flags.ts";
 import { watchInterrupt } from "../interrupt.ts";
@@ -16,8 +16,8 @@ import { Screen } from "../terminal/screen.ts";
 
 const schema = z.strictObject({
   output: z.string().min(1).optional().describe("the run directory; runs/demo- and the time if not given"),
-  seed: dpoSchema.shape.seed,
-  threads: dpoSchema.shape.threads,
+  seed: trainingShape.seed,
+  threads: trainingShape.threads,
 });
 
 export const demoCommand: CommandDefinition<typeof schema> = {

@@ -64,10 +64,10 @@ function sourceOf({ run, model, adapter }: { run?: string; model?: string; adapt
 
 /** The model that a run has made. Throws RunError for a run that has not come to its end. */
 function resultOf(run: string): Source {
-  const { model, tuning } = readRunConfig(run);
+  const { method, model, tuning } = readRunConfig(run);
   const result = join(run, tuning === "lora" ? "adapter" : "model");
   if (!existsSync(result)) {
-    const resume = commandLine("preftune", "dpo", "--resume", "--output", run);
+    const resume = commandLine("preftune", method, "--resume", "--output", run);
     throw new RunError(`${run} has no result yet. Finish the run with: ${resume}`);
   }
   return tuning === "lora" ? { model, adapter: result } : { model: result };

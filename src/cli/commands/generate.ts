@@ -6,7 +6,7 @@ import { ConfigError } from "../../errors.ts";
 import { type Answer, type AnswerOptions, type LoadedModel, loadModel } from "../../evaluation/loaded-model.ts";
 import { promptIds } from "../../text/boundary.ts";
 import type { Content } from "../../text/chat.ts";
-import { dpoSchema } from "../../training/config.ts";
+import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
@@ -14,12 +14,12 @@ import { ledgerLines } from "../terminal/summary.ts";
 import { printable } from "../terminal/text.ts";
 
 const schema = z.strictObject({
-  model: dpoSchema.shape.model,
+  model: trainingShape.model,
   adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
   prompt: z.string().min(1).optional().describe("the prompt itself"),
   prompts: z.string().min(1).optional().describe("a file of rows with a prompt: JSONL or JSON, also gzipped"),
-  limit: dpoSchema.shape.limit,
-  onBadRow: dpoSchema.shape.onBadRow,
+  limit: trainingShape.limit,
+  onBadRow: trainingShape.onBadRow,
   system: z.string().optional().describe("a system message before the prompt"),
   raw: z.boolean().default(false).describe("continue the text as it stands, without the model's chat template"),
   maxNewTokens: z.number().int().positive().default(128).describe("longest answer, in tokens"),
@@ -30,9 +30,9 @@ const schema = z.strictObject({
     .max(1)
     .default(1)
     .describe("draw from the most probable tokens of this total probability"),
-  seed: dpoSchema.shape.seed,
+  seed: trainingShape.seed,
   json: z.boolean().default(false).describe("print one JSON object a prompt"),
-  threads: dpoSchema.shape.threads,
+  threads: trainingShape.threads,
 });
 
 export const generateCommand: CommandDefinition<typeof schema> = {

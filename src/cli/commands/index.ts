@@ -2,13 +2,13 @@
 
 import type { CommandDefinition } from "../command.ts";
 import { demoCommand } from "./demo.ts";
-import { dpoCommand } from "./dpo.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { scoreCommand } from "./score.ts";
+import { trainingCommands } from "./train.ts";
 
 export const commands: readonly CommandDefinition[] = [
-  dpoCommand,
+  ...trainingCommands,
   scoreCommand,
   generateCommand,
   exportCommand,

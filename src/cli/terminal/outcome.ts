@@ -30,7 +30,7 @@ export function comparisonLines(
     const [first, last] = [value(before, name), value(after, name)];
     return first === undefined || last === undefined ? [] : [[label, format(first), format(last)] as const];
   });
-  const title = evaluated ? "on held-out pairs" : "on the training pairs of a step";
+  const title = evaluated ? "on held-out rows" : "on the training rows of a step";
   const heads = [title, `step ${before.step}`, `step ${after.step}`] as const;
   const widths = [0, 1, 2].map((column) => Math.max(...[heads, ...cells].map((row) => row[column]!.length)));
   const line = (row: readonly string[]) =>

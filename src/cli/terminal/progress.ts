@@ -10,21 +10,23 @@ export interface Progress {
   readonly loss: number;
   readonly margin: number | undefined;
   readonly accuracy: number | undefined;
-  readonly pairsPerSecond: number;
+  readonly examplesPerSecond: number;
+  /** What an example is called. */
+  readonly unit: string;
   /** Undefined until it can be told. */
   readonly secondsLeft: number | undefined;
 }
 
 /** One line of at most `width` cells: parts that have no room are left out, the least important first. */
 export function progressLine(progress: Progress, width: number): string {
-  const { step, steps, loss, margin, accuracy, pairsPerSecond, secondsLeft } = progress;
+  const { step, steps, loss, margin, accuracy, examplesPerSecond, unit, secondsLeft } = progress;
   const count = formatCount(steps);
   const parts = [
     { text: `step ${formatCount(step).padStart(count.length)}/${count}`, rank: 0 },
     { text: `loss ${loss.toFixed(4)}`, rank: 1 },
     { text: margin === undefined ? "" : `margin ${formatSigned(margin)}`, rank: 4 },
     { text: accuracy === undefined ? "" : `accuracy ${formatShare(accuracy, 0)}`, rank: 3 },
-    { text: `${formatRate(pairsPerSecond)} pairs/s`, rank: 5 },
+    { text: `${formatRate(examplesPerSecond)} ${unit}/s`, rank: 5 },
     { text: secondsLeft === undefined || step === steps ? "" : `${formatDuration(secondsLeft)} left`, rank: 2 },
   ].filter(({ text }) => text !== "");
   const separator = "  ";
@@ -36,7 +38,7 @@ export function progressLine(progress: Progress, width: number): string {
   return clip(line(), width);
 }
 
-/** What `evaluation` says of held-out pairs, as a line that stays. */
+/** What an evaluation says of held-out examples, as a line that stays. */
 export function evaluationLine(metrics: Metrics, steps: number): string {
   const count = formatCount(steps);
   const [margin, accuracy, kl] = ["rewards/margins", "rewards/accuracies", "kl"].map((name) => metrics[`eval_${name}`]);
@@ -55,6 +57,7 @@ export class RecentSteps {
 
   constructor(
     private readonly total: number,
+    private readonly unit: string,
     private readonly size = 10,
   ) {}
 
@@ -80,7 +83,8 @@ export class RecentSteps {
       loss: this.mean("loss")!,
       margin: this.mean("rewards/margins"),
       accuracy: this.mean("rewards/accuracies"),
-      pairsPerSecond: this.mean("pairs_per_second")!,
+      examplesPerSecond: this.mean("examples_per_second")!,
+      unit: this.unit,
       secondsLeft: pace === undefined ? undefined : pace * (this.total - step),
     };
   }

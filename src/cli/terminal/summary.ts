@@ -32,22 +32,26 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
 }
 
 function describeTuning({ config, trainable, parameters }: RunSummary): string {
-  const objective = `${config.loss} loss, beta ${formatSetting(config.beta)}`;
+  const objective = `${config.loss.join(" + ")} loss${describeBeta(config.objective)}`;
   const share = `${formatMagnitude(trainable)} parameters (${formatShare(trainable / parameters)})`;
   if (config.tuning === "full") return `all ${formatMagnitude(trainable)} parameters, ${objective}`;
   const kind = config.adapter === undefined ? `LoRA of rank ${config.loraRank}` : `the adapter ${config.adapter}`;
   return `${kind}: ${share}, ${objective}`;
 }
 
-function describeData({ pairs, evalPairs, tokens }: RunSummary): string {
-  const held = evalPairs === 0 ? "no held-out pairs" : `${formatCount(evalPairs)} held-out pairs`;
-  return `${formatCount(pairs)} pairs of ${formatCount(tokens)} tokens together, ${held}`;
+function describeBeta({ beta }: RunSummary["config"]["objective"]): string {
+  return typeof beta === "number" ? `, beta ${formatSetting(beta)}` : "";
 }
 
-function describeSteps({ config, steps, firstStep }: RunSummary): string {
+function describeData({ examples, heldOut, unit, tokens }: RunSummary): string {
+  const held = heldOut === 0 ? `no held-out ${unit}` : `${formatCount(heldOut)} held-out ${unit}`;
+  return `${formatCount(examples)} ${unit} of ${formatCount(tokens)} tokens together, ${held}`;
+}
+
+function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
   const rate = `${config.optimizer} at ${formatSetting(config.learningRate)}, ${config.schedule}`;
   const resumed = firstStep === 0 ? "" : `, going on after step ${formatCount(firstStep)}`;
-  return `${formatCount(steps)} of ${config.batchSize} pairs, ${rate}${resumed}`;
+  return `${formatCount(steps)} of ${config.batchSize} ${unit}, ${rate}${resumed}`;
 }
 
 /** The ledger where there is something to know, else nothing: `data` says how many rows there are. */

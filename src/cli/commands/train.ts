@@ -1,0 +1,133 @@
+/** `preftune dpo` and the other methods of training: one run, from a model and rows to a run directory. */
+
+import { join } from "node:path";
+import { Option } from "commander";
+import { ConfigError } from "../../errors.ts";
+import { trainingShape } from "../../training/config.ts";
+import { type Method, methods, resolveConfig, type TrainingOptions } from "../../training/methods.ts";
+import { tune } from "../../training/run.ts";
+import { readRunConfig } from "../../training/run-directory.ts";
+import type { CommandDefinition, Invocation } from "../command.ts";
+import { readConfigFile, type Settings } from "../config-file.ts";
+import { watchInterrupt } from "../interrupt.ts";
+import { checkSettings, layered } from "../settings.ts";
+import { commandLine } from "../shell.ts";
+import { stoppedText, stoppingText } from "../stopped.ts";
+import { RunReporter } from "../terminal/run-reporter.ts";
+import { Screen } from "../terminal/screen.ts";
+
+interface OwnOptions {
+  readonly config?: string;
+  readonly resume?: true;
+  readonly quiet?: true;
+}
+
+/** The command of a method of training. */
+function trainingCommand(method: Method): CommandDefinition {
+  const { name, summary, schema } = method;
+  const objective = Object.keys(schema.shape).filter((key) => !(key in trainingShape));
+  return {
+    name,
+    summary,
+    description:
+      "Everything about the run goes into the folder --output: settings, metrics, samples, checkpoints, and at the end the " +
+      "adapter or the model. Ctrl-C finishes the step, saves and says how to resume.",
+    schema,
+    groups: {
+      "Model and data": {
+        model: "path",
+        data: "files",
+        evalData: "files",
+        limit: true,
+        shuffle: true,
+        chat: true,
+        onBadRow: true,
+        maxLength: true,
+        maxPromptLength: true,
+        truncation: true,
+      },
+      Objective: Object.fromEntries(objective.map((key) => [key, key === "lossWeights" ? "weights" : (true as const)])),
+      Tuning: { tuning: true, loraRank: true, loraAlpha: true, loraTargets: true, rsLora: true, adapter: "folder" },
+      Optimization: {
+        batchSize: true,
+        epochs: true,
+        maxSteps: true,
+        learningRate: true,
+        optimizer: true,
+        weightDecay: true,
+        schedule: true,
+        warmupSteps: true,
+        maxGradNorm: true,
+      },
+      "Evaluation and checkpoints": {
+        evalEvery: true,
+        saveEvery: true,
+        keepCheckpoints: true,
+        samplePrompts: true,
+        sampleTokens: true,
+      },
+      Run: { output: "folder", seed: true, threads: true, microBatchTokens: true },
+    },
+    own: [
+      new Option("--config <file>", "settings in YAML, by the flags' names; flags win"),
+      new Option("--resume", "go on with the interrupted run in --output, with its own settings"),
+      new Option("--quiet", "print nothing but errors and the folder of the result"),
+    ],
+    examples: [
+      `preftune ${name} --model SmolLM2-135M-Instruct.gguf --data ${method.unit}.jsonl --output runs/first`,
+      `preftune ${name} --config run.yaml --output runs/second --learning-rate 1e-5`,
+      `preftune ${name} --resume --output runs/first`,
+    ],
+    run: (invocation) => run(method, invocation),
+  };
+}
+
+export const trainingCommands: readonly CommandDefinition[] = Object.values(methods).map(trainingCommand);
+
+async function run(method: Method, invocation: Invocation): Promise<number> {
+  const { io } = invocation;
+  const { resume = false, quiet = false } = invocation.own as OwnOptions;
+  const options = settle(method, invocation);
+  const reporter = quiet ? undefined : new RunReporter(new Screen(io.stdout));
+  using interruption = watchInterrupt(() => {
+    io.stderr.write(`\n${stoppingText}\n`);
+  });
+  const config = resolveConfig(method, options);
+  const result = await tune(config, { observer: reporter, resume, signal: interruption.signal }).finally(() => {
+    reporter?.clear();
+  });
+  if (result.result === undefined) {
+    io.stderr.write(`${stoppedText(result)}\n`);
+    return interruption.exitCode ?? 1;
+  }
+  reporter?.finish(result);
+  if (reporter) io.stdout.write(`\n${nextText(options, result.result)}\n`);
+  else io.stdout.write(`${result.result}\n`);
+  return 0;
+}
+
+/** The settings of the run: the interrupted run's own under the file's under the flags. */
+function settle(method: Method, { flags, given, own }: Invocation): TrainingOptions {
+  const { config, resume } = own as OwnOptions;
+  const asked = config === undefined ? given : layered(readConfigFile(config, flags, method.name), given);
+  const settings = resume ? layered(resumedSettings(method, asked), asked) : asked;
+  return checkSettings(method.schema, flags, settings) as TrainingOptions;
+}
+
+function resumedSettings({ name }: Method, asked: Settings): Settings {
+  const output = asked.get("output")?.value;
+  if (typeof output !== "string")
+    throw new ConfigError("--resume needs --output, the folder of the run to go on with.");
+  const file = join(output, "config.json");
+  const { method, ...settings } = readRunConfig(output);
+  if (method !== name) throw new ConfigError(`${output}: is a run of preftune ${method}. Resume it by that command.`);
+  return new Map(Object.entries(settings).map(([key, value]) => [key, { value, where: `${file}: ${key}` }]));
+}
+
+/** Where the result is, and what can be done with it. */
+function nextText({ model, tuning }: TrainingOptions, result: string): string {
+  const target = tuning === "full" ? ["--model", result] : ["--model", model, "--adapter", result];
+  return [`result  ${result}`, `try it  ${commandLine("preftune", "generate", ...target, "--prompt", "...")}`].join(
+    "\n",
+  );
+}

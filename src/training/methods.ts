@@ -1,0 +1,172 @@
+/**
+ * The methods of training, one a command: what each learns from, its objectives and their options, its defaults. All of
+ * them are runs of the same loop.
+ */
+
+import { z } from "zod";
+import type { RowAdapter } from "../data/load.ts";
+import { preferenceExample } from "../data/preferences.ts";
+import { ConfigError } from "../errors.ts";
+import {
+  combine,
+  type MethodName,
+  type Objective,
+  type ObjectiveDefinition,
+  type ObjectiveOptions,
+  objectivesOf,
+} from "../objectives/index.ts";
+import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
+
+export interface Method {
+  readonly name: MethodName;
+  /** What it does, in a line. */
+  readonly summary: string;
+  /** What an example is called in messages. */
+  readonly unit: string;
+  /** What is usual for each kind of tuning: an adapter bears, and needs, far larger steps than the weights themselves. */
+  readonly learningRate: Readonly<Record<"lora" | "full", number>>;
+  readonly objectives: readonly ObjectiveDefinition[];
+  /** All of its settings as a user may give them. */
+  readonly schema: z.ZodObject;
+}
+
+function method(description: Omit<Method, "objectives" | "schema">): Method {
+  const objectives = objectivesOf(description.name);
+  const names = objectives.map(({ name }) => name) as [string, ...string[]];
+  const loss = z.union([z.string().transform(commaSeparated), z.array(z.string())]).pipe(z.array(z.enum(names)).min(1));
+  const weights = z
+    .union([z.string().transform((text) => commaSeparated(text).map(Number)), z.array(z.number())])
+    .pipe(z.array(z.number().min(0)).min(1));
+  const choice = {
+    loss: loss.default([names[0]]).describe(`the objective: ${names.join(", ")}; several with commas are added up`),
+    lossWeights: weights.optional().describe("the weight of each of several objectives; 1 each if not given"),
+  };
+  const schema = z.strictObject({ ...trainingShape, ...(names.length > 1 ? choice : {}), ...optionShape(objectives) });
+  return { ...description, objectives, schema };
+}
+
+function commaSeparated(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
+}
+
+/** The options of all objectives together. Where their defaults differ, the description says so and the schema has none. */
+function optionShape(objectives: readonly ObjectiveDefinition[]): z.ZodRawShape {
+  const names = new Set(objectives.flatMap(({ options }) => Object.keys(options)));
+  return Object.fromEntries(
+    [...names].map((name) => {
+      const having = objectives.filter(({ options }) => name in options);
+      const types = having.map(({ options }) => options[name] as z.ZodType);
+      const defaults = new Set(types.map((type) => type.safeParse(undefined).data));
+      return [
+        name,
+        defaults.size === 1 ? types[0]! : z.optional(withoutDefault(types[0]!)).describe(differing(having, name)),
+      ];
+    }),
+  );
+}
+
+function withoutDefault(type: z.ZodType): z.ZodType {
+  return type instanceof z.ZodDefault ? (type.unwrap() as z.ZodType) : type;
+}
+
+function differing(having: readonly ObjectiveDefinition[], name: string): string {
+  const type = having[0]!.options[name] as z.ZodType;
+  const each = having.map((d) => `${(d.options[name] as z.ZodType).safeParse(undefined).data} for ${d.name}`);
+  return `${type.description} (default ${each.join(", ")})`;
+}
+
+export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
+  dpo: method({
+    name: "dpo",
+    summary: "Tune a model on preferences, by DPO and its family",
+    unit: "pairs",
+    learningRate: { lora: 5e-5, full: 1e-6 },
+  }),
+};
+
+/** How rows of each kind are read. */
+export const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | undefined>> = {
+  pairs: preferenceExample,
+  ranked: undefined,
+  labelled: undefined,
+  texts: undefined,
+};
+
+/** Settings as a user may give them: those of all runs, and the objectives' options. */
+export type TrainingOptions = z.input<z.ZodObject<typeof trainingShape>> &
+  ObjectiveOptions & { readonly loss?: string | readonly string[]; readonly lossWeights?: string | readonly number[] };
+
+/** Fills in every default. Throws ConfigError that names the setting. */
+export function resolveConfig({ name, objectives, schema, learningRate }: Method, given: FlatConfig): TrainingConfig {
+  const { method: _, ...settings } = given;
+  const parsed = schema.safeParse(settings);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const key = issue.path.join(".");
+    throw new ConfigError(key === "" ? issue.message : `${key}: ${issue.message}`);
+  }
+  const {
+    loss = [objectives[0]!.name],
+    lossWeights,
+    ...values
+  } = parsed.data as Record<string, unknown> & {
+    loss?: readonly string[];
+    lossWeights?: readonly number[];
+  };
+  if (lossWeights !== undefined && lossWeights.length !== loss.length) {
+    throw new ConfigError(
+      `--loss-weights has ${lossWeights.length} weights for ${loss.length} objectives (${loss.join(", ")}). Give one for each.`,
+    );
+  }
+  const chosen = loss.map((one) => objectives.find((definition) => definition.name === one)!);
+  refuseIdle(objectives, chosen, settings);
+  const common = z.object(trainingShape).parse(values);
+  return {
+    ...common,
+    method: name,
+    learningRate: common.learningRate ?? learningRate[common.tuning],
+    loss,
+    lossWeights: lossWeights ?? loss.map(() => 1),
+    objective: Object.assign({}, ...chosen.map(({ options }) => z.object(options).parse(settings))),
+  };
+}
+
+/** An option that no chosen objective has would be without effect. */
+function refuseIdle(
+  all: readonly ObjectiveDefinition[],
+  chosen: readonly ObjectiveDefinition[],
+  given: FlatConfig,
+): void {
+  for (const key of Object.keys(given)) {
+    const having = all.filter(({ options }) => key in options).map((definition) => definition.name);
+    if (given[key] === undefined || having.length === 0 || chosen.some(({ options }) => key in options)) continue;
+    const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new ConfigError(
+      `--${flag} has no effect with --loss ${chosen.map((one) => one.name).join(",")}. It is an option of ${having.join(", ")}: leave it out, or choose one of these.`,
+    );
+  }
+}
+
+/** The definitions that a configuration has chosen. Throws ConfigError where they learn from different rows. */
+export function chosenObjectives({
+  method: name,
+  loss,
+}: Pick<TrainingConfig, "method" | "loss">): ObjectiveDefinition[] {
+  const { objectives } = methods[name]!;
+  const chosen = loss.map((one) => objectives.find((definition) => definition.name === one)!);
+  const kinds = new Set(chosen.map(({ rows }) => rows));
+  if (kinds.size > 1) {
+    throw new ConfigError(
+      `--loss ${loss.join(",")}: these objectives learn from different rows (${[...kinds].join(", ")}).`,
+    );
+  }
+  return chosen;
+}
+
+export function objectiveOf(config: TrainingConfig): Objective {
+  const objectives = chosenObjectives(config).map(({ options, create }) => {
+    const own = Object.entries(config.objective).filter(([key]) => key in options);
+    return create(Object.fromEntries(own));
+  });
+  return combine(objectives, config.lossWeights);
+}
