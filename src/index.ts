@@ -25,6 +25,6 @@ export { type Score, type ScoreOptions, score } from "./evaluation/score.ts";
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
-export { type DpoOptions, dpo } from "./training/dpo.ts";
 export type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "./training/observer.ts";
 export type { RunControl } from "./training/run.ts";
+export { type DpoOptions, dpo } from "./training/tuners.ts";

@@ -6,8 +6,8 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadModel } from "../evaluation/loaded-model.ts";
-import { type DpoOptions, dpo } from "../training/dpo.ts";
 import type { RunObserver, RunResult } from "../training/observer.ts";
+import { type DpoOptions, dpo } from "../training/tuners.ts";
 import { divergenceOnSamples, type Estimate } from "./divergence.ts";
 import { type Review, sampleReviews } from "./reviews.ts";
 

@@ -26,6 +26,8 @@ export interface Method {
   /** What is usual for each kind of tuning: an adapter bears, and needs, far larger steps than the weights themselves. */
   readonly learningRate: Readonly<Record<"lora" | "full", number>>;
   readonly objectives: readonly ObjectiveDefinition[];
+  /** Settings besides those of all runs and those of its objectives. */
+  readonly settings?: z.ZodRawShape;
   /** All of its settings as a user may give them. */
   readonly schema: z.ZodObject;
 }
@@ -41,7 +43,12 @@ function method(description: Omit<Method, "objectives" | "schema">): Method {
     loss: loss.default([names[0]]).describe(`the objective: ${names.join(", ")}; several with commas are added up`),
     lossWeights: weights.optional().describe("the weight of each of several objectives; 1 each if not given"),
   };
-  const schema = z.strictObject({ ...trainingShape, ...(names.length > 1 ? choice : {}), ...optionShape(objectives) });
+  const schema = z.strictObject({
+    ...trainingShape,
+    ...(names.length > 1 ? choice : {}),
+    ...optionShape(objectives),
+    ...description.settings,
+  });
   return { ...description, objectives, schema };
 }
 
@@ -97,7 +104,10 @@ export type TrainingOptions = z.input<z.ZodObject<typeof trainingShape>> &
   ObjectiveOptions & { readonly loss?: string | readonly string[]; readonly lossWeights?: string | readonly number[] };
 
 /** Fills in every default. Throws ConfigError that names the setting. */
-export function resolveConfig({ name, objectives, schema, learningRate }: Method, given: FlatConfig): TrainingConfig {
+export function resolveConfig(
+  { name, objectives, settings: own = {}, schema, learningRate }: Method,
+  given: FlatConfig,
+): TrainingConfig {
   const { method: _, ...settings } = given;
   const parsed = schema.safeParse(settings);
   if (!parsed.success) {
@@ -123,6 +133,7 @@ export function resolveConfig({ name, objectives, schema, learningRate }: Method
   const common = z.object(trainingShape).parse(values);
   return {
     ...common,
+    ...z.object(own).parse(values),
     method: name,
     learningRate: common.learningRate ?? learningRate[common.tuning],
     loss,

@@ -11,9 +11,9 @@ import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type LoraModule, writeAdapter } from "../../src/checkpoints/peft.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { modelFor } from "../../src/models/index.ts";
-import type { DpoOptions } from "../../src/training/dpo.ts";
-import { dpo } from "../../src/training/dpo.ts";
 import type { Metrics } from "../../src/training/observer.ts";
+import type { DpoOptions } from "../../src/training/tuners.ts";
+import { dpo } from "../../src/training/tuners.ts";
 
 const shared = new URL("../../../shared/", import.meta.url);
 const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared).pathname;

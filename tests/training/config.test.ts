@@ -3,8 +3,8 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import { flatConfig } from "../../src/training/config.ts";
-import type { DpoOptions } from "../../src/training/dpo.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
+import type { DpoOptions } from "../../src/training/tuners.ts";
 
 const needed: DpoOptions = { model: "model", data: "pairs.jsonl", output: "run" };
 

@@ -1,10 +1,10 @@
 /** The estimate of a run's memory: what each setting adds to it. */
 
 import { describe, expect, it } from "vitest";
-import type { DpoOptions } from "../../src/training/dpo.ts";
 import { estimateMemory } from "../../src/training/memory.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import type { DpoOptions } from "../../src/training/tuners.ts";
 import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
 
 const weights = tinyWeights();

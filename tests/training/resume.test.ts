@@ -17,10 +17,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DpoOptions } from "../../src/training/dpo.ts";
-import { dpo } from "../../src/training/dpo.ts";
 import type { RunObserver, RunResult } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
+import type { DpoOptions } from "../../src/training/tuners.ts";
+import { dpo } from "../../src/training/tuners.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-resume-"));

@@ -8,10 +8,10 @@ import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import { CheckpointError, ConfigError, DataError, RunError, TrainingError } from "../../src/errors.ts";
 import { flatConfig } from "../../src/training/config.ts";
-import type { DpoOptions } from "../../src/training/dpo.ts";
-import { dpo } from "../../src/training/dpo.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
 import type { Metrics, RunResult, RunSummary, Sample } from "../../src/training/observer.ts";
+import type { DpoOptions } from "../../src/training/tuners.ts";
+import { dpo } from "../../src/training/tuners.ts";
 import { tinyModel, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-run-"));
