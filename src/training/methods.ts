@@ -45,7 +45,7 @@ function method(description: Omit<Method, "objectives" | "schema">): Method {
   };
   const schema = z.strictObject({
     ...trainingShape,
-    ...(names.length > 1 ? choice : {}),
+    ...choice,
     ...optionShape(objectives),
     ...description.settings,
   });
