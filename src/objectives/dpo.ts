@@ -12,7 +12,7 @@
  * weight of the KL penalty in the problem that DPO solves in closed form (equation 3).
  */
 
-import { add, mul, neg, softplus } from "../tensor/index.ts";
+import { add, mul, neg, softplus, type Tensor } from "../tensor/index.ts";
 import { labelSmoothing } from "./options.ts";
 import { marginObjective } from "./pairwise.ts";
 
@@ -23,7 +23,10 @@ export const sigmoidLoss = marginObjective({
   formula: "-(1 - e) log s(z) - e log s(-z)",
   use: "the default: simple and well understood; e above 0 for noisy labels",
   options: { labelSmoothing },
-  // -log sigmoid(z) = softplus(-z), which never overflows.
-  loss: (z, { labelSmoothing: e }) =>
-    e === 0 ? softplus(neg(z)) : add(mul(1 - e, softplus(neg(z))), mul(e, softplus(z))),
+  loss: (z, { labelSmoothing: e }) => logisticLoss(z, e),
 });
+
+/** -(1 - e) log sigmoid(z) - e log sigmoid(-z), by -log sigmoid(z) = softplus(-z), which never overflows. */
+export function logisticLoss(z: Tensor, e: number): Tensor {
+  return e === 0 ? softplus(neg(z)) : add(mul(1 - e, softplus(neg(z))), mul(e, softplus(z)));
+}
