@@ -29,6 +29,8 @@ export interface TokenizedExample {
   readonly values?: RowValues;
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];
+  /** 1 for each token of a completion that is scored, 0 for one that is only context to those after it; all are where absent. */
+  readonly scored?: readonly Uint8Array[];
 }
 
 /** `file line 12` or `file element 12`, for messages. */

@@ -6,6 +6,8 @@
  *   tokens     p0 p1 p2 | a0 a1 | b0 b1 b2      one example with prompt p and completions a, b
  *   positions   0  1  2 |  3  4 |  3  4  5
  *   rows, targets:  p2 predicts a0, a0 a1; p2 predicts b0, b0 b1, b1 b2
+ *
+ * Tokens of a completion that are not scored (another's turn in a conversation) have no row: nothing has to predict them.
  */
 
 import type { TokenizedExample } from "./example.ts";
@@ -26,7 +28,12 @@ export interface MicroBatch {
   readonly lengths: Float32Array<ArrayBuffer>;
 }
 
-type Sequence = Pick<TokenizedExample, "prompt" | "completions">;
+type Sequence = Pick<TokenizedExample, "prompt" | "completions" | "scored">;
+
+/** The number of tokens of each completion that are scored: what every objective calls its length. */
+export function scoredLengths({ completions, scored }: Pick<TokenizedExample, "completions" | "scored">): number[] {
+  return completions.map((ids, i) => (scored ? scored[i]!.reduce((count, flag) => count + flag, 0) : ids.length));
+}
 
 /** Tokens that an example takes in a micro-batch: its prompt once, and all its completions. */
 export function packedLength({ prompt, completions }: Sequence): number {
@@ -45,21 +52,21 @@ export function longestSequence(examples: readonly Sequence[]): number {
 /** Lays examples out one after another. Every prompt must have a token, which predicts the completions' first. */
 export function packExamples(examples: readonly Sequence[]): MicroBatch {
   const length = examples.reduce((total, example) => total + packedLength(example), 0);
-  const scored = examples.flatMap((example) => example.completions.map((completion) => completion.length));
-  const rowCount = scored.reduce((a, b) => a + b, 0);
+  const lengths = examples.flatMap(scoredLengths);
+  const rowCount = lengths.reduce((a, b) => a + b, 0);
   const batch: MicroBatch = {
     tokens: new BigInt64Array(length),
     positions: new BigInt64Array(length),
     mask: new Float32Array(length * length).fill(Number.NEGATIVE_INFINITY),
     rows: new BigInt64Array(rowCount),
     targets: new BigInt64Array(rowCount),
-    membership: new Float32Array(scored.length * rowCount),
-    lengths: Float32Array.from(scored),
+    membership: new Float32Array(lengths.length * rowCount),
+    lengths: Float32Array.from(lengths),
   };
   let start = 0;
   let row = 0;
   let index = 0;
-  for (const { prompt, completions } of examples) {
+  for (const { prompt, completions, scored } of examples) {
     if (prompt.length === 0) throw new RangeError("a prompt without tokens can't predict a completion");
     const look = (from: number, begin: number) => batch.mask.fill(0, from * length + begin, from * length + from + 1);
     prompt.forEach((token, i) => {
@@ -68,21 +75,23 @@ export function packExamples(examples: readonly Sequence[]): MicroBatch {
       look(start + i, start);
     });
     let at = start + prompt.length;
-    for (const completion of completions) {
+    completions.forEach((completion, c) => {
       const first = at;
       completion.forEach((token, i) => {
         batch.tokens[at] = BigInt(token);
         batch.positions[at] = BigInt(prompt.length + i);
         look(at, first);
         batch.mask.fill(0, at * length + start, at * length + start + prompt.length);
-        batch.rows[row] = BigInt(i === 0 ? start + prompt.length - 1 : at - 1);
-        batch.targets[row] = BigInt(token);
-        batch.membership[index * rowCount + row] = 1;
+        if (!scored || scored[c]![i] === 1) {
+          batch.rows[row] = BigInt(i === 0 ? start + prompt.length - 1 : at - 1);
+          batch.targets[row] = BigInt(token);
+          batch.membership[index * rowCount + row] = 1;
+          row++;
+        }
         at++;
-        row++;
       });
       index++;
-    }
+    });
     start = at;
   }
   return batch;

@@ -4,12 +4,12 @@
  */
 
 import type { TokenizedExample } from "../data/example.ts";
-import { packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { packedLength, planMicroBatches, scoredLengths } from "../data/microbatch.ts";
 import type { Objective, StepContext, StepScores, StepValues } from "../objectives/index.ts";
 import type { CompletionScore } from "./engine.ts";
 import { columnOf } from "./objective-inputs.ts";
 
-type Sequence = Pick<TokenizedExample, "prompt" | "completions">;
+type Sequence = Pick<TokenizedExample, "prompt" | "completions" | "scored">;
 
 /** Scores completions without gradient, in order of the examples. */
 export interface Scorers {
@@ -58,7 +58,7 @@ export async function contextOf(
   const counts = examples.map(({ completions }) => completions.length);
   const step: StepScores = {
     ...scores,
-    lengths: examples.flatMap(({ completions }) => completions.map((ids) => ids.length)),
+    lengths: examples.flatMap(scoredLengths),
     counts,
     columns: Object.fromEntries(
       Object.keys(objective.columns ?? {}).map((name) => [name, columnOf(examples, name)] as const),
@@ -108,6 +108,8 @@ export function mismatched(examples: readonly TokenizedExample[]): Sequence[] {
   const prompts = examples.map(({ prompt }) => prompt.join());
   return examples.flatMap(({ prompt }, i) => {
     const shift = examples.findIndex((_, k) => prompts[(i + k) % examples.length] !== prompts[i]);
-    return shift < 0 ? [] : [{ prompt, completions: examples[(i + shift) % examples.length]!.completions }];
+    if (shift < 0) return [];
+    const { completions, scored } = examples[(i + shift) % examples.length]!;
+    return [{ prompt, completions, scored }];
   });
 }

@@ -110,7 +110,7 @@ export class Engine implements AsyncDisposable {
 }
 
 /** What can be scored: token ids, and what the objective reads besides. */
-export type Scorable = Pick<TokenizedExample, "prompt" | "completions" | "values">;
+export type Scorable = Pick<TokenizedExample, "prompt" | "completions" | "scored" | "values">;
 
 /** A micro-batch as the inputs of a program. */
 export function batchInputs(batch: MicroBatch): Record<string, Value> {

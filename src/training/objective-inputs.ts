@@ -1,6 +1,7 @@
 /** What an objective reads besides the policy's log-probabilities, as the inputs of a program on one group of examples. */
 
 import type { TokenizedExample } from "../data/example.ts";
+import { scoredLengths } from "../data/microbatch.ts";
 import type { Objective, StepValues } from "../objectives/index.ts";
 import { columnInput, stepInput } from "../objectives/index.ts";
 import type { Value } from "../runtime/runtime.ts";
@@ -9,11 +10,11 @@ import type { CompletionScore } from "./engine.ts";
 /** The group's rows, its reference (none: zeros), and the values of the step's context, those of completions in the group's order. */
 export function objectiveInputs(
   objective: Objective,
-  group: readonly Pick<TokenizedExample, "completions" | "values">[],
+  group: readonly Pick<TokenizedExample, "completions" | "scored" | "values">[],
   reference: readonly CompletionScore[] | undefined,
   context: StepValues["values"],
 ): Record<string, Value> {
-  const lengths = group.flatMap(({ completions }) => completions.map((ids) => ids.length));
+  const lengths = group.flatMap(scoredLengths);
   const tokens = lengths.reduce((a, b) => a + b, 0);
   return {
     reference: vector(reference ? reference.map(({ logp }) => logp) : new Array<number>(lengths.length).fill(0)),

@@ -1,7 +1,7 @@
 /**
  * The reference's log-probabilities, computed once an example and kept by content: the key is the tokens of the prompt
- * and of the completions, and the store belongs to one set of reference weights. A run of several epochs keeps its store
- * on disk as well, so that a resumed run reads what the interrupted one computed.
+ * and of the completions with which of them are scored, and the store belongs to one set of reference weights. A run of
+ * several epochs keeps its store on disk as well, so that a resumed run reads what the interrupted one computed.
  */
 
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ import type { Weights } from "../models/index.ts";
 import type { CompletionScore } from "./engine.ts";
 import { onDisk } from "./run-directory.ts";
 
-type Sequence = Pick<TokenizedExample, "prompt" | "completions">;
+type Sequence = Pick<TokenizedExample, "prompt" | "completions" | "scored">;
 type Scorer = (examples: readonly Sequence[]) => Promise<CompletionScore[]>;
 
 export class ReferenceScores {
@@ -76,9 +76,9 @@ export class ReferenceScores {
   }
 }
 
-function exampleKey({ prompt, completions }: Sequence): string {
+function exampleKey({ prompt, completions, scored = [] }: Sequence): string {
   const hash = createHash("sha256").update(Int32Array.of(prompt.length, ...completions.map((c) => c.length)));
-  for (const ids of [prompt, ...completions]) hash.update(ids);
+  for (const values of [prompt, ...completions, ...scored]) hash.update(values);
   return hash.digest("base64");
 }
 

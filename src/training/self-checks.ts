@@ -39,10 +39,11 @@ export function checkLossIsExact(output: StepOutput, exact: Pick<StepOutput, "lo
 export async function checkPackingIsExact(
   engine: Engine,
   packed: StepOutput,
-  { prompt, completions }: TokenizedExample,
+  { prompt, completions, scored }: TokenizedExample,
 ): Promise<void> {
   for (const [i, completion] of completions.entries()) {
-    const [alone] = await engine.score("reference", [{ prompt, completions: [completion] }]);
+    const single = { prompt, completions: [completion], ...(scored && { scored: [scored[i]!] }) };
+    const [alone] = await engine.score("reference", [single]);
     const together = packed.scores[i]!.logp;
     if (!(Math.abs(alone!.logp - together) <= tolerance(alone!.logp))) {
       throw new TrainingError(

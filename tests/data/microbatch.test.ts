@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { packExamples, packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
+import { packExamples, packedLength, planMicroBatches, scoredLengths } from "../../src/data/microbatch.ts";
 
 const ids = (minLength: number, maxLength: number) =>
   fc.array(fc.nat({ max: 99 }), { minLength, maxLength }).map((values) => Int32Array.from(values));
@@ -10,9 +10,20 @@ const example = fc.record({
   prompt: ids(1, 6),
   completions: fc.array(ids(1, 5), { minLength: 1, maxLength: 3 }),
 });
-const examples = fc.array(example, { minLength: 1, maxLength: 4 });
+const plain = fc.array(example, { minLength: 1, maxLength: 4 });
+/** Completions some of whose tokens are only context. */
+const masked = plain.chain((group) =>
+  fc.tuple(
+    ...group.map((one) =>
+      fc
+        .tuple(...one.completions.map(({ length }) => fc.uint8Array({ max: 1, minLength: length, maxLength: length })))
+        .map((scored) => ({ ...one, scored })),
+    ),
+  ),
+);
+const examples = fc.oneof(plain, masked);
 
-type Example = typeof example extends fc.Arbitrary<infer T> ? T : never;
+type Example = (typeof example extends fc.Arbitrary<infer T> ? T : never) & { readonly scored?: readonly Uint8Array[] };
 
 /** What each token of a micro-batch is, in order. */
 interface Place {
@@ -22,13 +33,17 @@ interface Place {
   readonly completion: number | undefined;
   /** Its place in its prompt followed by its completion. */
   readonly position: number;
+  readonly scored: boolean;
 }
 
 function layout(group: readonly Example[]): Place[] {
-  return group.flatMap(({ prompt, completions }, e) => [
-    ...Array.from(prompt, (token, position) => ({ token, example: e, completion: undefined, position })),
+  return group.flatMap(({ prompt, completions, scored }, e) => [
+    ...Array.from(prompt, (token, position) => ({ token, example: e, completion: undefined, position, scored: false })),
     ...completions.flatMap((completion, c) =>
-      Array.from(completion, (token, i) => ({ token, example: e, completion: c, position: prompt.length + i })),
+      Array.from(completion, (token, i) => {
+        const isScored = scored === undefined || scored[c]![i] === 1;
+        return { token, example: e, completion: c, position: prompt.length + i, scored: isScored };
+      }),
     ),
   ]);
 }
@@ -85,10 +100,10 @@ describe("a micro-batch", () => {
     });
   });
 
-  it("has a row for every completion token: the token before it in its own sequence, which predicts it", () => {
+  it("has a row for every scored token of a completion: the token before it in its own sequence, which predicts it", () => {
     eachGroup((group, places) => {
       const { rows, targets } = packExamples(group);
-      const scored = places.filter(({ completion }) => completion !== undefined);
+      const scored = places.filter((place) => place.scored);
       expect(Array.from(targets, Number)).toEqual(scored.map(({ token }) => token));
       Array.from(rows, Number).forEach((row, r) => {
         const [from, to] = [places[row]!, scored[r]!];
@@ -102,14 +117,16 @@ describe("a micro-batch", () => {
   it("says for every row to which completion it belongs, and how many rows each has", () => {
     eachGroup((group, places) => {
       const { membership, lengths, rows } = packExamples(group);
-      const completions = group.flatMap(({ completions: own }, e) => own.map((tokens, c) => ({ e, c, tokens })));
-      const scored = places.filter(({ completion }) => completion !== undefined);
+      const completions = group.flatMap(({ completions: own }, e) => own.map((_, c) => ({ e, c })));
+      const scored = places.filter((place) => place.scored);
       const expected = completions.flatMap(({ e, c }) =>
         scored.map(({ example, completion }) => Number(example === e && completion === c)),
       );
       expect(Array.from(membership)).toEqual(expected);
       expect(membership.length).toBe(lengths.length * rows.length);
-      expect(Array.from(lengths)).toEqual(completions.map(({ tokens }) => tokens.length));
+      const count = (e: number, c: number) => scored.filter((at) => at.example === e && at.completion === c).length;
+      expect(Array.from(lengths)).toEqual(completions.map(({ e, c }) => count(e, c)));
+      expect(Array.from(lengths)).toEqual(group.flatMap(scoredLengths));
     });
   });
 
