@@ -40,6 +40,30 @@ export function logSumExp(x: Tensor): Tensor {
   return makeNode("logSumExp", [x], reduceMax(x).shape);
 }
 
+/**
+ * log(sum(p^2)) of p = softmax(x) over the last axis, which is kept with size 1: the log-probability that two draws from p
+ * are equal, in nats. It is minus the Renyi entropy of order 2, also called collision entropy.
+ */
+export function logCollision(x: Tensor): Tensor {
+  return makeNode("logCollision", [x], reduceMax(x).shape);
+}
+
+/**
+ * KL(softmax(x) || softmax(y)) = sum(p log(p / q)) over the last axis, which is kept with size 1, in nats: at least 0 to
+ * rounding, and exactly 0 where x and y are equal.
+ */
+export function klDivergence(x: Tensor, y: Tensor): Tensor {
+  if (!sameShape(x.shape, y.shape)) throw shapeError("klDivergence", [x, y], "both must have one shape");
+  return makeNode("klDivergence", [x, y], reduceMax(x).shape);
+}
+
+/**
+ * x as a number to the gradient, which does not go through it. It is made of nothing: at run time it is x itself.
+ */
+export function stopGradient(x: Tensor): Tensor {
+  return makeNode("stopGradient", [x], x.shape, { dtype: x.dtype });
+}
+
 /** x * weight / sqrt(mean(x^2) + epsilon), the mean over the last axis: x [..., n], weight [n]. (Zhang and Sennrich 2019.) */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number): Tensor {
   const size = x.shape.at(-1)!;
@@ -86,18 +110,29 @@ export function attend(scores: Tensor, values: Tensor): Tensor {
   return makeNode("attend", [scores, values], shape);
 }
 
-/** exp(x - max(x)) over the last axis [..., n], its sum and the maximum [..., 1]: what logSumExp and its gradient share. */
-export function shiftedExponentials(x: Tensor): { exponentials: Tensor; sum: Tensor; largest: Tensor } {
+/** What the reductions of a softmax and their gradients share, so that it is computed once. */
+interface ShiftedExponentials {
+  /** x - max(x), and e to that power [..., n]. */
+  readonly shifted: Tensor;
+  readonly exponentials: Tensor;
+  /** The sum of the exponentials, and max(x) [..., 1]. */
+  readonly sum: Tensor;
+  readonly largest: Tensor;
+}
+
+/** The exponentials of x over its last axis, in range whatever x is. */
+export function shiftedExponentials(x: Tensor): ShiftedExponentials {
   const largest = reduceMax(x);
-  const exponentials = exp(sub(x, largest));
-  return { exponentials, sum: sumInBlocks(exponentials), largest };
+  const shifted = sub(x, largest);
+  const exponentials = exp(shifted);
+  return { shifted, exponentials, sum: sumInBlocks(exponentials), largest };
 }
 
 /**
  * The sum over the last axis, taken as sums of sums: float32 additions one by one over a vocabulary of 49,152 lose
  * 1.7e-5 of the total (ONNX Runtime's ReduceSum), which a log-probability of 250 tokens shows as 0.004 nats.
  */
-function sumInBlocks(x: Tensor): Tensor {
+export function sumInBlocks(x: Tensor): Tensor {
   const size = x.shape.at(-1)!;
   const block = typeof size === "number" ? divisorNearRoot(size) : 1;
   if (block === 1) return reduceSum(x, [-1], { keepDims: true });
@@ -122,6 +157,20 @@ export const decompositions: Readonly<Record<string, (node: Node) => Tensor[]>> 
     const { sum, largest } = shiftedExponentials(x!);
     return [add(log(sum), largest)];
   },
+
+  logCollision: ({ inputs: [x] }) => {
+    const { exponentials, sum } = shiftedExponentials(x!);
+    return [log(div(sumInBlocks(mul(exponentials, exponentials)), mul(sum, sum)))];
+  },
+
+  // In shifted values neither the expectation nor the logarithm is larger than it must be, so little cancels.
+  klDivergence: ({ inputs: [x, y] }) => {
+    const [p, q] = [shiftedExponentials(x!), shiftedExponentials(y!)];
+    const expected = div(sumInBlocks(mul(p.exponentials, sub(p.shifted, q.shifted))), p.sum);
+    return [add(expected, log(div(q.sum, p.sum)))];
+  },
+
+  stopGradient: ({ inputs: [x] }) => [x!],
 
   rmsNorm: ({ inputs: [x, weight], attributes }) => {
     const size = x!.shape.at(-1) as number;

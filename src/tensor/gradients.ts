@@ -3,7 +3,7 @@
  * scalar with respect to y, and returns the gradient with respect to each input (undefined where there is none).
  */
 
-import { inverseDeviation, rope, shiftedExponentials } from "./fused.ts";
+import { inverseDeviation, rope, shiftedExponentials, sumInBlocks } from "./fused.ts";
 import {
   add,
   broadcastTo,
@@ -11,6 +11,7 @@ import {
   exp,
   gather,
   greaterOrEqual,
+  log,
   type MatmulOptions,
   matmul,
   mul,
@@ -94,6 +95,22 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
     const { exponentials, sum } = shiftedExponentials(x!);
     return [mul(exponentials, div(dy, sum))];
   },
+  /** 2 (p^2 / sum(p^2) - p) with p = softmax(x). */
+  logCollision: (_, dy, [x]) => {
+    const { exponentials, sum } = shiftedExponentials(x!);
+    const squares = mul(exponentials, exponentials);
+    const slope = sub(mul(squares, div(1, sumInBlocks(squares))), mul(exponentials, div(1, sum)));
+    return [mul(slope, mul(2, dy))];
+  },
+  /** With p = softmax(x) and q = softmax(y): p (log(p / q) - KL) for x, and q - p for y. */
+  klDivergence: (y, dy, [a, b]) => {
+    const [p, q] = [shiftedExponentials(a!), shiftedExponentials(b!)];
+    const logRatio = add(sub(p.shifted, q.shifted), log(div(q.sum, p.sum)));
+    return [
+      mul(mul(p.exponentials, div(dy, p.sum)), sub(logRatio, y)),
+      sub(mul(q.exponentials, div(dy, q.sum)), mul(p.exponentials, div(dy, p.sum))),
+    ];
+  },
   softmax: (y, dy) => [mul(y, sub(dy, reduceSum(mul(dy, y), [-1], { keepDims: true })))],
 
   // Products.
@@ -148,6 +165,8 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
     });
   },
   broadcastTo: (_, dy, [x]) => [sumTo(dy, x!.shape), undefined],
+
+  stopGradient: () => [undefined],
 
   // Normalization and positions.
   /** With r = 1 / rms(x) and g = dy * w: dx = r (g - x r^2 mean(g x)), and g x r = dy y needs no product of its own. */

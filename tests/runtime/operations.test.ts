@@ -128,6 +128,49 @@ describe.each([
     expect(y![0]! - exact).toBeGreaterThan(-2e-6);
   });
 
+  it("has a divergence of 0 between equal rows, and none below 0 over a whole vocabulary", async () => {
+    const width = 49_152;
+    const random = new Random(4);
+    const logits = Float32Array.from({ length: width }, () => 20 * random.next() - 10);
+    // Shifted by a constant it is the same distribution; the other is close, but another.
+    const shifted = logits.map((z) => z + 7);
+    const close = logits.map((z) => z + 0.01 * random.next());
+    const [a, b] = [t.input("a", [3, width]), t.input("b", [3, width])];
+    const rows = (...each: Float32Array[]) =>
+      arrayOf(
+        [3, width],
+        each.flatMap((row) => [...row]),
+      );
+    const { y } = await evaluate(
+      { y: t.klDivergence(a, b) },
+      { a: rows(logits, logits, logits), b: rows(logits, shifted, close) },
+      runtime,
+    );
+    const normalizer = (row: Float32Array) => Math.log(row.reduce((total, z) => total + Math.exp(z), 0));
+    const [logP, logQ] = [normalizer(logits), normalizer(close)];
+    const exact = logits.reduce((total, z, i) => total + Math.exp(z - logP) * (z - logP - close[i]! + logQ), 0);
+    expect(y![0]).toBe(0);
+    expect(Math.abs(y![1]!)).toBeLessThan(1e-6);
+    expect(exact).toBeGreaterThan(1e-6);
+    expect(Math.abs(y![2]! - exact)).toBeLessThan(1e-6);
+  });
+
+  it("keeps collisions and divergences of extreme rows finite", async () => {
+    const [a, b] = [t.input("a", [3, 3]), t.input("b", [3, 3])];
+    const divergence = t.klDivergence(a, b);
+    const collision = t.logCollision(a);
+    const [slopeA, slopeB] = t.gradients(t.reduceSum(t.add(divergence, collision)), [a, b]);
+    const given = {
+      a: arrayOf([3, 3], [1e4, -1e4, 0, -1e4, -1e4, -1e4, 0, 0, -1e4]),
+      b: arrayOf([3, 3], [-1e4, 1e4, 0, 1e4, -1e4, 0, 0, 0, 0]),
+    };
+    const results = await evaluate({ divergence, collision, slopeA: slopeA!, slopeB: slopeB! }, given, runtime);
+    expectClose(results.divergence!, [2e4, (2e4 + 1e4) / 3 - Math.log(3), Math.log(1.5)], 1e-6);
+    expectClose(results.collision!, [0, -Math.log(3), -Math.LN2], 1e-6);
+    expectClose(results.slopeB!, [-1, 1, 0, 2 / 3, -1 / 3, -1 / 3, -1 / 6, -1 / 6, 1 / 3], 1e-6);
+    expect(results.slopeA!.every(Number.isFinite)).toBe(true);
+  });
+
   it("sums nothing to 0", async () => {
     const outputs = { all: t.reduceSum(x), rows: t.reduceSum(x, [1]), columns: t.reduceSum(x, [0]) };
     expect(await evaluate(outputs, { x: arrayOf([2, 0], []) }, runtime)).toEqual({

@@ -117,6 +117,20 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
 
   reduceSum: reductions,
   reduceMax: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.reduceMax(x!) }],
+  logCollision: [
+    { title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.logCollision(x!) },
+  ],
+  klDivergence: [
+    {
+      title: "over the last axis",
+      inputs: { x: spread("B", "M", "N"), y: spread("B", "M", "N") },
+      build: ({ x, y }) => t.klDivergence(x!, y!),
+    },
+  ],
+  stopGradient: [
+    // Its gradient is not its slope: a test of its own says what it is.
+    { title: "forward", inputs: { x: fixed(spread("B", "N")) }, build: ({ x }) => t.stopGradient(x!) },
+  ],
   logSumExp: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.logSumExp(x!) }],
   softmax: [{ title: "over the last axis", inputs: { x: spread("B", "M", "N") }, build: ({ x }) => t.softmax(x!) }],
 

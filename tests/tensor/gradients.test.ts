@@ -125,6 +125,12 @@ describe("gradients", () => {
     expect(results).toEqual({ dx: [0, 1, 1], dy: [1, 0, 0] });
   });
 
+  it("takes what stopGradient gives for a number", async () => {
+    // x stop(x^2): the slope is x^2, not 3 x^2.
+    const [slope] = t.gradients(t.reduceSum(t.mul(x, t.stopGradient(t.mul(x, x)))), [x]);
+    expect((await evaluate({ slope: slope! }, { x: arrayOf([3], [1, -2, 0.5]) })).slope).toEqual([1, 4, 0.25]);
+  });
+
   it("follows a graph that is deeper than the call stack", async () => {
     let y = x;
     for (let i = 0; i < 12_000; i++) y = t.add(y, x);
