@@ -15,7 +15,7 @@ import type { TrainingConfig } from "./config.ts";
 import { Engine, type Scorable } from "./engine.ts";
 import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
 import { estimateMemory } from "./memory.ts";
-import { methods } from "./methods.ts";
+import { chosenObjectives, rowUnits } from "./methods.ts";
 import type { Metrics, RunObserver, RunResult, Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { fingerprint, ReferenceScores } from "./reference.ts";
@@ -188,7 +188,7 @@ export class RunLoop implements AsyncDisposable {
       trainable: policy.trainable.data.length,
       examples: train.examples.length,
       heldOut: held?.examples.length ?? 0,
-      unit: methods[config.method]!.unit,
+      unit: rowUnits[chosenObjectives(config)[0]!.rows],
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,

@@ -21,8 +21,6 @@ export interface Method {
   readonly name: MethodName;
   /** What it does, in a line. */
   readonly summary: string;
-  /** What an example is called in messages. */
-  readonly unit: string;
   /** What is usual for each kind of tuning: an adapter bears, and needs, far larger steps than the weights themselves. */
   readonly learningRate: Readonly<Record<"lora" | "full", number>>;
   readonly objectives: readonly ObjectiveDefinition[];
@@ -86,7 +84,6 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   dpo: method({
     name: "dpo",
     summary: "Tune a model on preferences, by DPO and its family",
-    unit: "pairs",
     learningRate: { lora: 5e-5, full: 1e-6 },
   }),
 };
@@ -97,6 +94,14 @@ export const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapte
   ranked: undefined,
   labelled: undefined,
   texts: undefined,
+};
+
+/** What an example is called in messages, by the kind of its rows. */
+export const rowUnits: Readonly<Record<ObjectiveDefinition["rows"], string>> = {
+  pairs: "pairs",
+  ranked: "rankings",
+  labelled: "completions",
+  texts: "texts",
 };
 
 /** Settings as a user may give them: those of all runs, and the objectives' options. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Option } from "commander";
 import { ConfigError } from "../../errors.ts";
 import { trainingShape } from "../../training/config.ts";
-import { type Method, methods, resolveConfig, type TrainingOptions } from "../../training/methods.ts";
+import { type Method, methods, resolveConfig, rowUnits, type TrainingOptions } from "../../training/methods.ts";
 import { tune } from "../../training/run.ts";
 import { readRunConfig } from "../../training/run-directory.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
@@ -74,7 +74,7 @@ function trainingCommand(method: Method): CommandDefinition {
       new Option("--quiet", "print nothing but errors and the folder of the result"),
     ],
     examples: [
-      `preftune ${name} --model SmolLM2-135M-Instruct.gguf --data ${method.unit}.jsonl --output runs/first`,
+      `preftune ${name} --model SmolLM2-135M-Instruct.gguf --data ${rowUnits[method.objectives[0]!.rows]}.jsonl --output runs/first`,
       `preftune ${name} --config run.yaml --output runs/second --learning-rate 1e-5`,
       `preftune ${name} --resume --output runs/first`,
     ],
