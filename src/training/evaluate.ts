@@ -12,11 +12,12 @@ import type { ReferenceScores } from "./reference.ts";
 import { checkFinite } from "./self-checks.ts";
 import { metricOutput } from "./step.ts";
 
-/** Sums values of examples by name, and divides by their count at the end. */
+/** Sums values of examples by name, and divides by their count at the end. What is NaN is not of that example: it counts for nothing. */
 export class Averages {
   private readonly totals = new Map<string, { sum: number; count: number }>();
 
   add(name: string, value: number): void {
+    if (Number.isNaN(value)) return;
     const total = this.totals.get(name) ?? { sum: 0, count: 0 };
     total.sum += value;
     total.count++;

@@ -126,6 +126,17 @@ describe("averages", () => {
     });
   });
 
+  it("leave an example out of a number that it does not have, NaN, and a number out that none has", () => {
+    const averages = new Averages();
+    const { losses, scores } = batch([1, 2, 3], score(-1), score(-2), score(-3));
+    averages.addBatch(
+      { losses, scores, metrics: { some: [4, Number.NaN, 8], none: [NaN, NaN, NaN] } },
+      ["x"],
+      undefined,
+    );
+    expect(averages.means()).toEqual({ loss: 2, some: 6, "logps/x": -2, "lengths/x": 1 });
+  });
+
   it("estimate the divergence by half the squared log-ratio, summed over tokens", () => {
     const averages = new Averages();
     averages.addBatch(batch([0], score(-1, -2), score(-3)), roles, [score(-1.5, -4), score(-3)]);
