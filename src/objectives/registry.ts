@@ -1,10 +1,25 @@
 /** Every objective, by the command that offers it. A new one is a file of its own and a line here. */
 
+import { alphapoLoss } from "./alphapo.ts";
+import { cpoHingeLoss, cpoIpoLoss, cpoSigmoidLoss } from "./cpo.ts";
 import type { MethodName, ObjectiveDefinition } from "./definition.ts";
 import { sigmoidLoss } from "./dpo.ts";
 import { ipoLoss } from "./ipo.ts";
+import { nllLoss } from "./likelihood.ts";
+import { orpoLoss } from "./orpo.ts";
+import { simpoLoss } from "./simpo.ts";
 
-export const definitions = [sigmoidLoss, ipoLoss] as const;
+export const definitions = [
+  sigmoidLoss,
+  ipoLoss,
+  orpoLoss,
+  simpoLoss,
+  alphapoLoss,
+  cpoSigmoidLoss,
+  cpoHingeLoss,
+  cpoIpoLoss,
+  nllLoss,
+] as const;
 
 type Definition = (typeof definitions)[number];
 

@@ -17,5 +17,11 @@ function tuner(name: MethodName): Tuner {
 
 /** Direct Preference Optimization and the objectives that share its data and its reference. */
 export const dpo = tuner("dpo");
+/** Odds Ratio Preference Optimization. */
+export const orpo = tuner("orpo");
+/** Simple Preference Optimization, and AlphaPO as one of its losses. */
+export const simpo = tuner("simpo");
+/** Contrastive Preference Optimization. */
+export const cpo = tuner("cpo");
 
 export type DpoOptions = TrainingOptions;
