@@ -10,7 +10,7 @@ import type { Message, TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import type { Weights } from "../models/index.ts";
 import { llama } from "../models/llama.ts";
-import { likelihood } from "../objectives/likelihood.ts";
+import { nll } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -56,7 +56,7 @@ export async function pretrain(
   const { steps, batchSize, evaluateEvery } = options;
   const model = llama(modelConfig, "the embedded example");
   const policy = fullPolicy(model, initialWeights(model, options.seed));
-  const objective = likelihood();
+  const objective = nll({ average: "completions" });
   const { threads } = options;
   await using engine = await Engine.create({
     policy,

@@ -2,10 +2,10 @@
 
 import { sigmoidLoss } from "./dpo.ts";
 import { ipoLoss } from "./ipo.ts";
+import { nllLoss } from "./likelihood.ts";
 
 export { combine } from "./combine.ts";
 export { defineObjective, type MethodName, type ObjectiveDefinition } from "./definition.ts";
-export { likelihood } from "./likelihood.ts";
 export * from "./objective.ts";
 export { definitions, type ObjectiveOptions, objectivesOf } from "./registry.ts";
 
@@ -13,3 +13,5 @@ export { definitions, type ObjectiveOptions, objectivesOf } from "./registry.ts"
 export const dpo = sigmoidLoss.create;
 /** IPO, for short. */
 export const ipo = ipoLoss.create;
+/** Maximum likelihood, for short. */
+export const nll = nllLoss.create;
