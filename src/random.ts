@@ -48,6 +48,11 @@ export class Random {
     return Math.floor(this.next() * n);
   }
 
+  /** A number of the standard normal distribution, by the transform of Box and Muller (1958). */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
+  }
+
   /** The numbers 0 to n - 1 in random order (Fisher and Yates). */
   permutation(n: number): Int32Array {
     const order = Int32Array.from({ length: n }, (_, i) => i);

@@ -63,6 +63,18 @@ describe("a fork", () => {
   });
 });
 
+describe("a normal number", () => {
+  it("has mean 0, variance 1, and the tails of a normal distribution", () => {
+    const random = new Random(3);
+    const values = Array.from({ length: 20_000 }, () => random.normal());
+    const mean = (of: readonly number[]) => of.reduce((a, b) => a + b) / of.length;
+    expect(Math.abs(mean(values))).toBeLessThan(0.03);
+    expect(Math.abs(mean(values.map((x) => x * x)) - 1)).toBeLessThan(0.05);
+    // 4.55 % of a normal distribution are further than two deviations from its mean.
+    expect(Math.abs(mean(values.map((x) => Number(Math.abs(x) > 2))) - 0.0455)).toBeLessThan(0.006);
+  });
+});
+
 describe("a permutation", () => {
   it("has every number once", () => {
     fc.assert(

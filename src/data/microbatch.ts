@@ -6,6 +6,7 @@
  *   tokens     p0 p1 p2 | a0 a1 | b0 b1 b2      one example with prompt p and completions a, b
  *   positions   0  1  2 |  3  4 |  3  4  5
  *   rows, targets:  p2 predicts a0, a0 a1; p2 predicts b0, b0 b1, b1 b2
+ *   ends:      a1, b2
  *
  * Tokens of a completion that are not scored (another's turn in a conversation) have no row: nothing has to predict them.
  */
@@ -24,6 +25,8 @@ export interface MicroBatch {
   readonly targets: BigInt64Array<ArrayBuffer>;
   /** 1 where a row belongs to a completion [C, R]. */
   readonly membership: Float32Array<ArrayBuffer>;
+  /** The token at which a reward model reads each completion [C]: its last, passing over padding tokens. */
+  readonly ends: BigInt64Array<ArrayBuffer>;
   /** Scored tokens of each completion [C]. */
   readonly lengths: Float32Array<ArrayBuffer>;
 }
@@ -49,8 +52,11 @@ export function longestSequence(examples: readonly Sequence[]): number {
   );
 }
 
-/** Lays examples out one after another. Every prompt must have a token, which predicts the completions' first. */
-export function packExamples(examples: readonly Sequence[]): MicroBatch {
+/**
+ * Lays examples out one after another. Every prompt must have a token, which predicts the completions' first. `padToken` is
+ * passed over where it stands at a completion's end, when `ends` are looked for.
+ */
+export function packExamples(examples: readonly Sequence[], padToken?: number): MicroBatch {
   const length = examples.reduce((total, example) => total + packedLength(example), 0);
   const lengths = examples.flatMap(scoredLengths);
   const rowCount = lengths.reduce((a, b) => a + b, 0);
@@ -61,6 +67,7 @@ export function packExamples(examples: readonly Sequence[]): MicroBatch {
     rows: new BigInt64Array(rowCount),
     targets: new BigInt64Array(rowCount),
     membership: new Float32Array(lengths.length * rowCount),
+    ends: new BigInt64Array(lengths.length),
     lengths: Float32Array.from(lengths),
   };
   let start = 0;
@@ -90,6 +97,9 @@ export function packExamples(examples: readonly Sequence[]): MicroBatch {
         }
         at++;
       });
+      // A completion of padding alone is read where its prompt ends.
+      const last = completion.findLastIndex((token) => token !== padToken);
+      batch.ends[index] = BigInt(last < 0 ? start + prompt.length - 1 : first + last);
       index++;
     });
     start = at;

@@ -50,12 +50,7 @@ export function initialWeights(model: LanguageModel, seed: number): Weights {
   const draw = (name: string, [rows, inputs]: readonly number[]): Float32Array => {
     if (inputs === undefined) return new Float32Array(rows!).fill(1);
     const scale = deviation(name, inputs);
-    return Float32Array.from({ length: rows! * inputs }, () => scale * standardNormal(random));
+    return Float32Array.from({ length: rows! * inputs }, () => scale * random.normal());
   };
   return Object.fromEntries([...model.weights].map(([name, dims]) => [name, { dims, data: draw(name, dims) }]));
-}
-
-/** A standard normal number by the transform of Box and Muller (1958). */
-function standardNormal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }

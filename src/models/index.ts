@@ -4,6 +4,7 @@ import type { Checkpoint, JsonObject } from "../checkpoints/checkpoint.ts";
 import { CheckpointError } from "../errors.ts";
 import { llama } from "./llama.ts";
 import type { LanguageModel } from "./model.ts";
+import { isRewardConfig, rewardModel } from "./reward.ts";
 
 const families: Readonly<Record<string, (config: JsonObject, source: string) => LanguageModel>> = { llama };
 
@@ -15,10 +16,13 @@ export function modelFor({ config, source }: Pick<Checkpoint, "config" | "source
       `${source}: the architecture "${config.model_type}" is not supported (supported: ${Object.keys(families).join(", ")})`,
     );
   }
-  return family(config, source);
+  const model = family(config, source);
+  return isRewardConfig(config) ? rewardModel(model, { config, source }) : model;
 }
 
 export { type LoraInput, type LoraParameters, type LoraShape, withLora } from "./lora.ts";
 export type { LanguageModel } from "./model.ts";
 export { checkpointParameters } from "./parameters.ts";
+export { refuseLanguageModel, refuseRewardModel } from "./reward.ts";
+export { withRewardHead } from "./reward-head.ts";
 export { loadWeights, rotaryInputValues, type Weights } from "./weights.ts";

@@ -105,6 +105,7 @@ export function llama(config: JsonObject, source: string): LanguageModel {
     maxPositions: c.max_position_embeddings,
     cacheWidth: kvHeads * headDim,
     linearModules,
+    scores: "log-probability",
     headWeight: c.tie_word_embeddings ? embedding : "lm_head.weight",
     rotaryTables: (count) => rotaryTables(rotary, count),
     forward,

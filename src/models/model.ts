@@ -26,6 +26,8 @@ export interface ModelOutputs {
   readonly cache: readonly { readonly key: Tensor; readonly value: Tensor }[];
 }
 
+export type ScoreKind = "log-probability" | "reward";
+
 export interface LanguageModel {
   /** The family's name as `model_type` has it. */
   readonly family: string;
@@ -40,8 +42,15 @@ export interface LanguageModel {
   readonly cacheWidth: number;
   /** The linear layers that LoRA's `all-linear` means: all but the output head. */
   readonly linearModules: readonly string[];
-  /** Name of the weight that serves as the output head [vocabulary, hidden]: the embedding where they are tied. */
+  /** How it scores a completion: by the log-probabilities of its tokens, or by one reward that it reads at the last of them. */
+  readonly scores: ScoreKind;
+  /**
+   * Name of the weight that serves as the output head: [vocabulary, hidden], the embedding where they are tied; [1, hidden]
+   * of a reward model.
+   */
   readonly headWeight: string;
+  /** The token that a reward model passes over when it looks for the last of a completion. */
+  readonly padToken?: number | undefined;
   /** Rotary tables for positions 0 to `count` - 1, each [count, headDim / 2]. */
   rotaryTables(count: number): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer>; width: number };
   forward(parameters: Parameters, inputs: TokenInputs): ModelOutputs;

@@ -22,12 +22,23 @@ import {
 import type { LanguageModel, TokenInputs } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 
-/** Log-probability of each target given its hidden row: hidden [R, d], head [V, d], targets [R], result [R], in nats. */
-export function targetLogProbs(hidden: Tensor, head: Tensor, targets: Tensor): Tensor {
-  const rows = hidden.shape[0]!;
-  const logits = matmul(hidden, head, { transB: true }); // [R, V]
+/** Logits of hidden rows: hidden [R, d], head [V, d], result [R, V]. */
+export function rowLogits(hidden: Tensor, head: Tensor): Tensor {
+  return matmul(hidden, head, { transB: true });
+}
+
+/** Scored rows: hidden [R, d], their logits [R, V], and each target's log-probability [R], in nats. */
+export interface ScoredRows {
+  readonly hidden: Tensor;
+  readonly logits: Tensor;
+  readonly tokens: Tensor;
+}
+
+/** Log-probability of each target given its hidden row: hidden [R, d], head [V, d], targets [R]. */
+function scoreRows(hidden: Tensor, head: Tensor, targets: Tensor): ScoredRows {
+  const logits = rowLogits(hidden, head);
   const chosen = reduceSum(mul(hidden, gather(head, targets)), [-1]);
-  return sub(chosen, reshape(logSumExp(logits), [rows]));
+  return { hidden, logits, tokens: sub(chosen, reshape(logSumExp(logits), [hidden.shape[0]!])) };
 }
 
 /** The symbolic inputs of a packed micro-batch. */
@@ -36,6 +47,8 @@ export interface PackedInputs extends TokenInputs {
   readonly targets: Tensor;
   /** 1 where a row belongs to a completion, else 0 [C, R]. */
   readonly membership: Tensor;
+  /** The last token of each completion [C]. */
+  readonly ends: Tensor;
 }
 
 /** Makes the inputs of a packed micro-batch: T tokens, R scored rows, `completions` (C) completions. */
@@ -48,6 +61,7 @@ export function packedInputs(model: LanguageModel, completions: Dim = "C"): Pack
     rows: input("rows", ["R"], "int64"),
     targets: input("targets", ["R"], "int64"),
     membership: input("membership", [completions, "R"]),
+    ends: input("ends", [completions], "int64"),
     rotary: rotaryInputs(width),
   };
 }
@@ -62,9 +76,9 @@ export function scoreCompletions(
   model: LanguageModel,
   parameters: Parameters,
   inputs: PackedInputs,
-): { tokens: Tensor; completions: Tensor } {
+): ScoredRows & { completions: Tensor } {
   const { hidden } = model.forward(parameters, inputs);
-  const tokens = targetLogProbs(hidden, parameters.tensor(model.headWeight), inputs.targets);
-  const summed = matmul(inputs.membership, reshape(tokens, ["R", 1])); // [C, 1]
-  return { tokens, completions: reshape(summed, [summed.shape[0]!]) };
+  const rows = scoreRows(hidden, parameters.tensor(model.headWeight), inputs.targets);
+  const summed = matmul(inputs.membership, reshape(rows.tokens, ["R", 1])); // [C, 1]
+  return { ...rows, completions: reshape(summed, [summed.shape[0]!]) };
 }

@@ -3,7 +3,7 @@
 import { add, mul, type Tensor } from "../tensor/index.ts";
 import type { Objective, StepContext, StepScores } from "./objective.ts";
 
-/** The sum over objectives of weight times loss; each loss is also a metric, `loss/NAME`. Their roles must be the same. */
+/** The sum over objectives of weight times loss; each loss is also a metric, `loss/NAME`. Their roles and scores must be the same. */
 export function combine(objectives: readonly Objective[], weights: readonly number[]): Objective {
   const [first, ...others] = objectives;
   if (others.length === 0 && weights[0] === 1) return first!;
@@ -11,9 +11,11 @@ export function combine(objectives: readonly Objective[], weights: readonly numb
   return {
     name: objectives.map(({ name }) => name).join("+"),
     roles: first!.roles,
+    ...(first!.scores && { scores: first!.scores }),
     needsReference: objectives.some(({ needsReference }) => needsReference),
     columns: Object.assign({}, ...objectives.map(({ columns }) => columns)),
     ...(context && { context }),
+    rowStatistics: [...new Set(objectives.flatMap(({ rowStatistics = [] }) => rowStatistics))],
     build(completions) {
       const parts = objectives.map((objective) => objective.build(completions));
       const losses = parts.map((part, i) => mul(weights[i]!, part.losses)).reduce((a, b) => add(a, b));

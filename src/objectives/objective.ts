@@ -14,7 +14,7 @@ import { type Dim, input, product, type Tensor } from "../tensor/index.ts";
  * Log-probabilities are in nats, summed over a completion's tokens given its prompt.
  */
 export interface ScoredCompletions {
-  /** log pi(y | x) of the policy that is trained [C]. */
+  /** log pi(y | x) of the policy that is trained [C]; r(x, y) of a reward model. */
   readonly policy: Tensor;
   /** log pi_ref(y | x) of the frozen reference [C]; zeros for an objective that needs none. */
   readonly reference: Tensor;
@@ -38,7 +38,18 @@ export interface ScoredTokens {
   readonly membership: Tensor;
   /** Place of each token in its completion, from 0 [R]. */
   readonly index: Tensor;
+  /** What is known of the distribution over the vocabulary that each token was scored in, as the objective declares it [R]. */
+  readonly statistics: Readonly<Partial<Record<RowStatistic, Tensor>>>;
 }
+
+/**
+ * Statistics of the distributions pi and pi_ref over the vocabulary at the place of a scored token, in nats. The gradient
+ * goes through them unless the objective stops it.
+ *
+ * - logCollision: log sum_v pi(v)^2, the log-probability that two draws from the policy are equal.
+ * - referenceKl: KL(pi_ref || pi) = sum_v pi_ref(v) log(pi_ref(v) / pi(v)).
+ */
+export type RowStatistic = "logCollision" | "referenceKl";
 
 export interface ObjectiveOutputs {
   /** The loss of each example [E]. */
@@ -57,11 +68,15 @@ export interface Objective {
    * examples differ in their number of completions.
    */
   readonly roles: readonly string[] | "any";
+  /** What it reads of each completion: its log-probability, or the reward that a reward model gives it. Log-probability if not said. */
+  readonly scores?: "log-probability" | "reward";
   /** Whether `reference` is read. */
   readonly needsReference: boolean;
   /** What every row must carry besides its texts: KTO's label, a margin, ranks. */
   readonly columns?: Readonly<Record<string, ColumnKind>>;
   readonly context?: StepContext;
+  /** What must be known of the distributions over the vocabulary besides log-probabilities. */
+  readonly rowStatistics?: readonly RowStatistic[];
   build(completions: ScoredCompletions): ObjectiveOutputs;
 }
 
@@ -84,6 +99,8 @@ export interface StepScores {
   /** Log-probabilities of what was scored [C]; empty where nothing was, `reference` also where none is needed. */
   readonly policy: readonly number[];
   readonly reference: readonly number[];
+  /** The same of each token of these completions. */
+  readonly tokens: { readonly policy: readonly Float32Array[]; readonly reference: readonly Float32Array[] };
   /** Scored tokens of each of the step's own completions [C]. */
   readonly lengths: readonly number[];
   /** Number of completions of each example [E]. */
@@ -98,9 +115,10 @@ export interface StepValues {
   readonly state?: readonly number[];
 }
 
-/** Names of a program's inputs for the values of columns and of the step's context. */
+/** Names of a program's inputs for the values of columns, of the step's context and of row statistics. */
 export const columnInput = (name: string): string => `column:${name}`;
 export const stepInput = (name: string): string => `step:${name}`;
+export const statisticInput = (name: RowStatistic): string => `statistic:${name}`;
 
 /** The number of completions of E examples. */
 export function completionCount({ roles }: Objective): Dim {
@@ -117,6 +135,7 @@ export function completionInputs(objective: Objective): ScoredCompletions {
   const step = Object.entries(objective.context?.values ?? {}).map(([name, kind]) => {
     return [name, input(stepInput(name), kind === "step" ? [] : [count])] as const;
   });
+  const statistics = (objective.rowStatistics ?? []).map((name) => [name, input(statisticInput(name), ["R"])] as const);
   return {
     policy: input("policy", [count]),
     reference: input("reference", [count]),
@@ -129,6 +148,7 @@ export function completionInputs(objective: Objective): ScoredCompletions {
       reference: input("referenceTokens", ["R"]),
       membership: input("membership", [count, "R"]),
       index: input("tokenIndex", ["R"]),
+      statistics: Object.fromEntries(statistics),
     },
   };
 }

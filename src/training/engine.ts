@@ -11,7 +11,7 @@ import { objectiveInputs } from "./objective-inputs.ts";
 import type { Policy } from "./policy.ts";
 import { gradientOutput, metricOutput, scoreProgram } from "./step.ts";
 
-/** Log-probabilities of one completion: the sum as the graph has it, and each token's. */
+/** Log-probabilities of one completion: the sum as the graph has it, and each token's. Of a reward model its reward, and no tokens. */
 export interface CompletionScore {
   readonly logp: number;
   readonly tokens: Float32Array;
@@ -60,7 +60,7 @@ export class Engine implements AsyncDisposable {
   /** Scores every completion with the policy as it is now, or with the reference. */
   async score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[]> {
     const { policy } = this.o;
-    const batch = packExamples(examples);
+    const batch = packExamples(examples, this.o.policy.model.padToken);
     const [weights, parameters] =
       who === "policy" ? [policy.weights, policy.parameters] : [policy.referenceWeights, policy.referenceParameters];
     const scorer = await this.scorer(parameters);
@@ -74,7 +74,7 @@ export class Engine implements AsyncDisposable {
     scale: number,
     context: StepValues["values"] = {},
   ): Promise<StepOutput> {
-    const batch = packExamples(examples);
+    const batch = packExamples(examples, this.o.policy.model.padToken);
     const outputs = await this.stepExecutable.run({
       ...this.o.policy.weights,
       ...this.rotary,
@@ -122,11 +122,12 @@ export function batchInputs(batch: MicroBatch): Record<string, Value> {
     rows: { dims: [r], data: batch.rows },
     targets: { dims: [r], data: batch.targets },
     membership: { dims: [c, r], data: batch.membership },
+    ends: { dims: [c], data: batch.ends },
   };
 }
 
 function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {
-  const tokens = outputs.tokenLogps!.data as Float32Array;
+  const tokens = (outputs.tokenLogps?.data ?? new Float32Array()) as Float32Array;
   let start = 0;
   return Array.from(outputs.logps!.data as Float32Array, (logp, i) => {
     const end = start + batch.lengths[i]!;

@@ -9,13 +9,16 @@
 
 import type { LanguageModel } from "../models/model.ts";
 import type { Parameters } from "../models/parameters.ts";
-import { packedInputs, scoreCompletions } from "../models/scoring.ts";
-import { completionCount, completionInputs, type Objective } from "../objectives/index.ts";
+import { rewardCompletions } from "../models/reward.ts";
+import { type PackedInputs, packedInputs, scoreCompletions } from "../models/scoring.ts";
+import { completionCount, completionInputs, type Objective, type RowStatistic } from "../objectives/index.ts";
 import { gradients, input, mul, type Node, type Program, reduceSum, type Tensor } from "../tensor/index.ts";
+import { rowStatistics } from "./row-statistics.ts";
 
-/** Names of outputs: "losses" [E], "logps" [C], "tokenLogps" [R], "metric:NAME" [E], and "gradient:NAME" shaped like its input. */
+/** Names of outputs: "losses" [E], those of `scoreProgram`, "metric:NAME" [E], and "gradient:NAME" shaped like its input. */
 export const metricOutput = (name: string): string => `metric:${name}`;
 export const gradientOutput = (name: string): string => `gradient:${name}`;
+export const statisticOutput = (name: string): string => `statistic:${name}`;
 
 /** Builds the step. `trainable` lists the inputs to differentiate, once the forward pass has made them. */
 export function stepProgram(
@@ -25,12 +28,17 @@ export function stepProgram(
   trainable: () => readonly { readonly name: string; readonly tensor: Tensor }[],
 ): Program {
   const packed = packedInputs(model, completionCount(objective));
-  const scored = scoreCompletions(model, parameters, packed);
+  const scores = scoreRows(model, parameters, packed, objective);
   const given = completionInputs(objective);
   const { losses, metrics } = objective.build({
     ...given,
-    policy: scored.completions,
-    tokens: { ...given.tokens, policy: scored.tokens, membership: packed.membership },
+    policy: scores.logps,
+    tokens: {
+      ...given.tokens,
+      policy: scores.tokenLogps ?? given.tokens.policy,
+      membership: packed.membership,
+      statistics: scores.statistics,
+    },
   });
   const inputs = trainable();
   const slopes = gradients(
@@ -41,8 +49,7 @@ export function stepProgram(
   return {
     outputs: {
       losses,
-      logps: scored.completions,
-      tokenLogps: scored.tokens,
+      ...scoreOutputs(scores),
       ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [metricOutput(name), value])),
       ...Object.fromEntries(inputs.map((x, i) => [gradientOutput(x.name), slopes[i]!])),
     },
@@ -61,8 +68,42 @@ function isCheap({ op, outputs }: Node): boolean {
 const ALWAYS_CHEAP: ReadonlySet<string> = new Set(["swiglu", "rmsNorm", "rope", "transpose", "reshape"]);
 const CHEAP_IN_ATTENTION: ReadonlySet<string> = new Set(["matmul", "add", "softmax"]);
 
-/** The forward pass alone: "logps" [C] and "tokenLogps" [R]. */
-export function scoreProgram(model: LanguageModel, parameters: Parameters): Program {
-  const scored = scoreCompletions(model, parameters, packedInputs(model));
-  return { outputs: { logps: scored.completions, tokenLogps: scored.tokens } };
+/** What is wanted of a forward pass besides log-probabilities. */
+type ScoreDetail = Pick<Objective, "rowStatistics"> & { readonly hidden?: boolean };
+
+/**
+ * The forward pass alone: "logps" [C] and, but for a reward model, "tokenLogps" [R]; in detail "statistic:NAME" [R] and the
+ * "hidden" rows [R, d].
+ */
+export function scoreProgram(model: LanguageModel, parameters: Parameters, detail: ScoreDetail = {}): Program {
+  return { outputs: scoreOutputs(scoreRows(model, parameters, packedInputs(model), detail)) };
+}
+
+interface Scores {
+  /** A log-probability of each completion, or its reward [C]. */
+  readonly logps: Tensor;
+  readonly tokenLogps?: Tensor;
+  readonly hidden?: Tensor;
+  readonly statistics: Partial<Record<RowStatistic, Tensor>>;
+}
+
+function scoreRows(
+  model: LanguageModel,
+  parameters: Parameters,
+  packed: PackedInputs,
+  { hidden, ...declared }: ScoreDetail,
+): Scores {
+  if (model.scores === "reward") return { logps: rewardCompletions(model, parameters, packed), statistics: {} };
+  const rows = scoreCompletions(model, parameters, packed);
+  return {
+    logps: rows.completions,
+    tokenLogps: rows.tokens,
+    ...(hidden && { hidden: rows.hidden }),
+    statistics: rowStatistics(declared, model, rows.logits),
+  };
+}
+
+function scoreOutputs({ statistics, ...scores }: Scores): Record<string, Tensor> {
+  const named = Object.entries(statistics).map(([name, value]) => [statisticOutput(name), value] as const);
+  return { ...scores, ...Object.fromEntries(named) };
 }
