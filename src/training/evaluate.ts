@@ -34,6 +34,7 @@ export class Averages {
       for (const value of Array.from(values)) this.add(name, value);
     }
     output.scores.forEach((score, i) => {
+      if (score.tokens.length === 0) return; // A reward, of which the objective's own metrics say everything.
       const role = roles === "any" ? "completions" : roles[i % roles.length]!;
       this.add(`logps/${role}`, score.logp);
       this.add(`lengths/${role}`, score.tokens.length);
@@ -106,7 +107,8 @@ export class ObjectiveEvaluator implements AsyncDisposable {
 export interface EvaluationOptions {
   readonly engine: Engine;
   readonly evaluator: ObjectiveEvaluator;
-  readonly reference: ReferenceScores;
+  /** Absent where there is nothing to compare with. */
+  readonly reference?: ReferenceScores | undefined;
   readonly microBatchTokens: number;
   /** Optimizer steps done. */
   readonly step: number;
@@ -126,12 +128,12 @@ export async function evaluate(
   const { engine, evaluator, reference, microBatchTokens, step, objectiveState = [], signal } = options;
   const { objective } = evaluator;
   const plan = planMicroBatches(examples.map(packedLength), microBatchTokens);
-  const groups: { indices: readonly number[]; policy: CompletionScore[]; reference: CompletionScore[] }[] = [];
+  const groups: { indices: readonly number[]; policy: CompletionScore[]; reference?: CompletionScore[] }[] = [];
   for (const indices of plan) {
     await setImmediate(); // An engine run blocks the event loop: let signals through.
     if (signal?.aborted) return undefined;
     const group = indices.map((i) => examples[i]!);
-    groups.push({ indices, policy: await engine.score("policy", group), reference: await reference.of(group) });
+    groups.push({ indices, policy: await engine.score("policy", group), reference: await reference?.of(group) });
   }
   const known = new Map(
     groups.flatMap((g) =>
@@ -146,7 +148,7 @@ export async function evaluate(
       group.every((example) => known.has(example))
         ? group.flatMap((e) => known.get(e)!)
         : engine.score("policy", group),
-    reference: (group: readonly Scorable[]) => reference.of(group),
+    reference: (group: readonly Scorable[]) => reference!.of(group),
   };
   const context = await contextOf(objective, examples, scorers, { state: objectiveState, budget: microBatchTokens });
   const averages = new Averages();

@@ -46,7 +46,8 @@ export class RunLoop implements AsyncDisposable {
   private readonly order: StepOrder;
   private readonly trainer: Trainer;
   private readonly sampler: Sampler;
-  private readonly evalReference: ReferenceScores;
+  /** Every run says how far its policy is from where it began; a reward model was no such model there. */
+  private readonly evalReference: ReferenceScores | undefined;
   private readonly evalEvery: number;
   /** Optimizer steps done. */
   private step = 0;
@@ -63,7 +64,7 @@ export class RunLoop implements AsyncDisposable {
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
     const scores = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
     const reference = objective.needsReference ? scores : undefined;
-    this.evalReference = new ReferenceScores(score);
+    this.evalReference = objective.scores === "reward" ? undefined : new ReferenceScores(score);
     const { steps } = this.order;
     this.trainer = new Trainer({
       policy,

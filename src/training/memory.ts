@@ -31,10 +31,10 @@ export function estimateMemory(
   return BASE_BYTES + FLOAT * (weights + trained + activations(model, tokens));
 }
 
-/** Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient. */
+/** Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient, where it has any. */
 function activations(model: LanguageModel, tokens: number): number {
   const widths = model.linearModules.reduce((n, module) => n + model.weights.get(`${module}.weight`)![0]!, 0);
   const attention = model.layers * model.attentionHeads * tokens * tokens;
-  const scored = tokens / 2;
+  const scored = model.scores === "reward" ? 0 : tokens / 2;
   return 1.5 * tokens * widths + attention + 3 * scored * model.vocabularySize;
 }

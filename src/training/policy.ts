@@ -3,6 +3,7 @@
  *
  * - LoRA: the policy is the frozen weights with an adapter; the reference is the same weights without it, or with the
  *   adapter as it was at the start where training continues one. Nothing of the model is held twice.
+ * - A reward model's head starts at random, so beside an adapter it is trained whole.
  * - Full: the policy's weights are one flat trainable array; the reference is the checkpoint's own arrays, kept once.
  */
 
@@ -79,9 +80,12 @@ function adaptedPolicy(
   const base = checkpointParameters(model.weights);
   const parameters = withLora(base, model.weights, shape);
   scoreProgram(model, parameters); // Building any program makes the adapter's inputs known.
-  const trainable = new FlatArray(parameters.inputs);
+  const head =
+    model.scores === "reward" ? [{ name: model.headWeight, shape: model.weights.get(model.headWeight)! }] : [];
+  const trainable = new FlatArray([...parameters.inputs, ...head]);
+  for (const { name } of head) trainable.views.get(name)!.data.set(weights[name]!.data as Float32Array);
   if (start) fillAdapter(parameters, trainable, start);
-  const snapshot = start && new FlatArray(parameters.inputs);
+  const snapshot = start && new FlatArray([...parameters.inputs, ...head]);
   snapshot?.data.set(trainable.data);
   return {
     model,
@@ -90,7 +94,11 @@ function adaptedPolicy(
     referenceParameters: start ? parameters : base,
     weights: { ...weights, ...Object.fromEntries(trainable.views) },
     referenceWeights: snapshot ? { ...weights, ...Object.fromEntries(snapshot.views) } : weights,
-    step: (objective) => stepProgram(model, parameters, objective, () => parameters.inputs),
+    step: (objective) =>
+      stepProgram(model, parameters, objective, () => [
+        ...parameters.inputs,
+        ...head.map(({ name }) => ({ name, tensor: parameters.tensor(name) })),
+      ]),
     adapter: () => readTrainable(parameters, trainable, shape, model),
   };
 }

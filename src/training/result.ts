@@ -3,10 +3,12 @@
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { writeCheckpoint } from "../checkpoints/huggingface.ts";
 import { writeAdapter } from "../checkpoints/peft.ts";
+import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
+import { mergedWeights } from "../models/merge.ts";
 import type { TrainingConfig } from "./config.ts";
 import type { Metrics } from "./observer.ts";
 import type { Policy } from "./policy.ts";
-import type { RunDirectory } from "./run-directory.ts";
+import { type RunDirectory, resultKind } from "./run-directory.ts";
 
 /** Writes the result whole or not at all, and returns its folder. */
 export function writeResult(
@@ -15,27 +17,38 @@ export function writeResult(
   checkpoint: Checkpoint,
   { config, before, after }: { config: TrainingConfig; before?: Metrics | undefined; after?: Metrics | undefined },
 ): string {
-  const folder = run.resultFolder(config.tuning);
+  const folder = run.resultFolder(config);
   const files = { "README.md": modelCard(config, before, after) };
-  if (policy.adapter) {
+  if (policy.adapter && resultKind(config) === "adapter") {
     writeAdapter(folder, { ...policy.adapter(), baseModel: config.model }, files);
   } else {
-    const tensors = [...policy.trainable.views].map(([name, { dims, data }]) => ({
-      name,
-      shape: dims,
-      read: () => data,
-    }));
+    const tensors = wholeWeights(policy, checkpoint);
     const { config: modelConfig, generationConfig, tokenizer } = checkpoint;
     writeCheckpoint(folder, { config: modelConfig, generationConfig, tokenizer, tensors, files });
   }
   return folder;
 }
 
+/** Every weight as trained: what is trained itself as it is, what has an adapter with it merged in. */
+function wholeWeights({ model, trainable, adapter }: Policy, checkpoint: Checkpoint): TensorSource[] {
+  return mergedWeights(checkpoint, model, adapter?.()).map((source) => {
+    const trained = trainable.views.get(source.name);
+    return trained ? { ...source, read: () => trained.data } : source;
+  });
+}
+
+const TITLES = {
+  adapter: "Adapter tuned on preferences",
+  model: "Model tuned on preferences",
+  reward: "Reward model of preferences",
+};
+
 function modelCard(config: TrainingConfig, before: Metrics | undefined, after: Metrics | undefined): string {
   const header = [
     "---",
     `base_model: ${JSON.stringify(config.model)}`,
-    ...(config.tuning === "lora" ? ["library_name: peft"] : ["library_name: transformers"]),
+    ...(resultKind(config) === "adapter" ? ["library_name: peft"] : ["library_name: transformers"]),
+    ...(config.method === "reward" ? ["pipeline_tag: text-classification"] : []),
     `tags: [preftune, ${config.method}, preference-tuning]`,
     "---",
   ];
@@ -47,7 +60,7 @@ function modelCard(config: TrainingConfig, before: Metrics | undefined, after: M
   return [
     ...header,
     "",
-    `# ${config.tuning === "lora" ? "Adapter" : "Model"} tuned on preferences`,
+    `# ${TITLES[config.method === "reward" ? "reward" : resultKind(config)]}`,
     "",
     `Tuned by preftune from \`${config.model}\` on \`${config.data.join("`, `")}\`.`,
     "",

@@ -164,14 +164,21 @@ export class RunDirectory {
       rmSync(this.checkpointFolder(step), { recursive: true });
   }
 
-  hasResult(tuning: TrainingConfig["tuning"]): boolean {
-    return existsSync(this.resultFolder(tuning));
+  hasResult(config: Parameters<typeof resultKind>[0]): boolean {
+    return existsSync(this.resultFolder(config));
   }
 
-  /** The result's folder, by what was tuned. */
-  resultFolder(tuning: TrainingConfig["tuning"]): string {
-    return this.join(tuning === "lora" ? "adapter" : "model");
+  resultFolder(config: Parameters<typeof resultKind>[0]): string {
+    return this.join(resultKind(config));
   }
+}
+
+/**
+ * What a run results in, and the name of its folder. A reward model is no version of its base that an adapter could be put
+ * on, so what was trained of it is merged.
+ */
+export function resultKind({ method, tuning }: Pick<TrainingConfig, "method" | "tuning">): "adapter" | "model" {
+  return tuning === "lora" && method !== "reward" ? "adapter" : "model";
 }
 
 /** Runs what writes to a run's files. Where the system refuses, a RunError says so and how to go on. */

@@ -7,7 +7,7 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { ConfigError } from "../errors.ts";
-import { type LanguageModel, loadWeights, modelFor } from "../models/index.ts";
+import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
 import type { TrainingConfig } from "./config.ts";
@@ -35,8 +35,10 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
   if (!resume) RunDirectory.refuseExisting(config.output);
 
   observer?.onStage?.("opening");
-  using checkpoint = await openCheckpoint(config.model);
+  using base = await openCheckpoint(config.model);
+  const checkpoint = objective.scores === "reward" ? withRewardHead(base, config.seed) : base;
   const model = modelFor(checkpoint);
+  if (objective.scores !== "reward") refuseRewardModel(model, config.model);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const adapter = config.adapter === undefined ? undefined : readAdapter(config.adapter);
   if (adapter && config.tuning === "full")
@@ -91,8 +93,8 @@ function describeData({ examples, ledger }: LoadedPreferences) {
 /** The result of a run that has its result already. */
 function finishedRun(config: TrainingConfig): RunResult | undefined {
   const run = RunDirectory.resume(config.output, config);
-  if (!run.hasResult(config.tuning)) return undefined;
+  if (!run.hasResult(config)) return undefined;
   const summary = summaryOf(run);
   const step = summary.after?.step ?? 0;
-  return { output: config.output, result: run.resultFolder(config.tuning), step, steps: step, ...summary };
+  return { output: config.output, result: run.resultFolder(config), step, steps: step, ...summary };
 }

@@ -9,7 +9,7 @@ import { readAdapter } from "../../checkpoints/peft.ts";
 import { ConfigError, RunError } from "../../errors.ts";
 import { modelFor } from "../../models/index.ts";
 import { mergedWeights } from "../../models/merge.ts";
-import { readRunConfig } from "../../training/run-directory.ts";
+import { readRunConfig, resultKind } from "../../training/run-directory.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { checkSettings } from "../settings.ts";
 import { commandLine } from "../shell.ts";
@@ -64,11 +64,12 @@ function sourceOf({ run, model, adapter }: { run?: string; model?: string; adapt
 
 /** The model that a run has made. Throws RunError for a run that has not come to its end. */
 function resultOf(run: string): Source {
-  const { method, model, tuning } = readRunConfig(run);
-  const result = join(run, tuning === "lora" ? "adapter" : "model");
+  const config = readRunConfig(run);
+  const kind = resultKind(config);
+  const result = join(run, kind);
   if (!existsSync(result)) {
-    const resume = commandLine("preftune", method, "--resume", "--output", run);
+    const resume = commandLine("preftune", config.method, "--resume", "--output", run);
     throw new RunError(`${run} has no result yet. Finish the run with: ${resume}`);
   }
-  return tuning === "lora" ? { model, adapter: result } : { model: result };
+  return kind === "adapter" ? { model: config.model, adapter: result } : { model: result };
 }
