@@ -3,18 +3,20 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { type MicroBatch, packExamples } from "../data/microbatch.ts";
 import { rotaryInputValues, type Weights } from "../models/index.ts";
-import type { Parameters } from "../models/parameters.ts";
-import type { Objective, StepValues } from "../objectives/index.ts";
+import type { Objective, RowStatistic, StepValues } from "../objectives/index.ts";
 import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
 import { FlatArray } from "./flat.ts";
 import { objectiveInputs } from "./objective-inputs.ts";
 import type { Policy } from "./policy.ts";
-import { gradientOutput, metricOutput, scoreProgram } from "./step.ts";
+import { needsReferenceRows, referenceHeadInput, referenceRowsInput } from "./row-statistics.ts";
+import { gradientOutput, metricOutput, scoreProgram, statisticOutput } from "./step.ts";
 
 /** Log-probabilities of one completion: the sum as the graph has it, and each token's. Of a reward model its reward, and no tokens. */
 export interface CompletionScore {
   readonly logp: number;
   readonly tokens: Float32Array;
+  /** Of the policy: the row statistics that the objective declares, of each token. */
+  readonly statistics?: Readonly<Partial<Record<RowStatistic, Float32Array>>>;
 }
 
 export interface StepOutput {
@@ -35,14 +37,25 @@ export interface EngineOptions {
   readonly maxPositions: number;
 }
 
+type Who = "policy" | "reference";
+
+/** The reference's scores of some examples, and its hidden rows [R, d]. */
+interface ReferencePass {
+  readonly examples: readonly Scorable[];
+  readonly scores: CompletionScore[];
+  readonly rows: Value;
+}
+
 export class Engine implements AsyncDisposable {
   /** The sum of the gradients since `clearGradients`. */
   readonly gradients: FlatArray;
   private readonly o: EngineOptions;
   private readonly rotary: Weights;
   private readonly stepExecutable: Executable;
-  /** Forward passes by their parameters, compiled when first needed: each holds engine memory of its own. */
-  private readonly scorers = new Map<Parameters, Executable>();
+  /** Forward passes, compiled when first needed: each holds engine memory of its own. */
+  private readonly scorers = new Map<Who, Executable>();
+  /** The reference's last pass, where the objective needs its rows: a step comes right after the pass on its examples. */
+  private lastReference: ReferencePass | undefined;
 
   private constructor(options: EngineOptions, stepExecutable: Executable) {
     this.o = options;
@@ -58,13 +71,19 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Scores every completion with the policy as it is now, or with the reference. */
-  async score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[]> {
-    const { policy } = this.o;
-    const batch = packExamples(examples, this.o.policy.model.padToken);
-    const [weights, parameters] =
-      who === "policy" ? [policy.weights, policy.parameters] : [policy.referenceWeights, policy.referenceParameters];
-    const scorer = await this.scorer(parameters);
-    return completionScores(batch, await scorer.run({ ...weights, ...this.rotary, ...batchInputs(batch) }));
+  async score(who: Who, examples: readonly Scorable[]): Promise<CompletionScore[]> {
+    if (who === "reference" && needsReferenceRows(this.o.objective)) return (await this.referencePass(examples)).scores;
+    const batch = this.pack(examples);
+    const outputs = await this.forward(who, {
+      ...batchInputs(batch),
+      ...(who === "policy" && (await this.referenceRows(examples))),
+    });
+    return completionScores(batch, outputs);
+  }
+
+  /** To be called when the reference's weights have changed. */
+  forgetReference(): void {
+    this.lastReference = undefined;
   }
 
   /** Runs the step and adds `scale` times the gradient of the summed loss to `gradients`. */
@@ -74,11 +93,12 @@ export class Engine implements AsyncDisposable {
     scale: number,
     context: StepValues["values"] = {},
   ): Promise<StepOutput> {
-    const batch = packExamples(examples, this.o.policy.model.padToken);
+    const batch = this.pack(examples);
     const outputs = await this.stepExecutable.run({
       ...this.o.policy.weights,
       ...this.rotary,
       ...batchInputs(batch),
+      ...(await this.referenceRows(examples)),
       ...objectiveInputs(this.o.objective, examples, reference, context),
       scale: { dims: [], data: Float32Array.of(scale) },
     });
@@ -95,12 +115,53 @@ export class Engine implements AsyncDisposable {
     this.gradients.data.fill(0);
   }
 
-  private async scorer(parameters: Parameters): Promise<Executable> {
-    const known = this.scorers.get(parameters);
+  private pack(examples: readonly Scorable[]): MicroBatch {
+    return packExamples(examples, this.o.policy.model.padToken);
+  }
+
+  /** What programs with statistics of the reference's distribution are given of it; nothing where there are none. */
+  private async referenceRows(examples: readonly Scorable[]): Promise<Record<string, Value>> {
+    const { objective, policy } = this.o;
+    if (!needsReferenceRows(objective)) return {};
+    const { rows } = await this.referencePass(examples);
+    return { [referenceRowsInput]: rows, [referenceHeadInput]: policy.referenceWeights[policy.model.headWeight]! };
+  }
+
+  private async referencePass(examples: readonly Scorable[]): Promise<ReferencePass> {
+    const last = this.lastReference;
+    if (last?.examples.length === examples.length && last.examples.every((example, i) => example === examples[i])) {
+      return last;
+    }
+    const batch = this.pack(examples);
+    const outputs = await this.forward("reference", batchInputs(batch));
+    this.lastReference = { examples, scores: completionScores(batch, outputs), rows: outputs.hidden! };
+    return this.lastReference;
+  }
+
+  private async forward(who: Who, inputs: Record<string, Value>): Promise<Record<string, Value>> {
+    const { policy } = this.o;
+    const scorer = await this.scorer(who);
+    return await scorer.run({
+      ...(who === "policy" ? policy.weights : policy.referenceWeights),
+      ...this.rotary,
+      ...inputs,
+    });
+  }
+
+  /** One program serves both where they differ in the bound weights alone. */
+  private async scorer(who: Who): Promise<Executable> {
+    const { policy, objective, runtime, threads } = this.o;
+    const { rowStatistics = [] } = objective;
+    const shared = policy.parameters === policy.referenceParameters && rowStatistics.length === 0;
+    const key = shared ? "policy" : who;
+    const known = this.scorers.get(key);
     if (known) return known;
-    const { policy, runtime, threads } = this.o;
-    const executable = await runtime.compile(scoreProgram(policy.model, parameters), { threads });
-    this.scorers.set(parameters, executable);
+    const program =
+      key === "policy"
+        ? scoreProgram(policy.model, policy.parameters, { rowStatistics })
+        : scoreProgram(policy.model, policy.referenceParameters, { hidden: needsReferenceRows(objective) });
+    const executable = await runtime.compile(program, { threads });
+    this.scorers.set(key, executable);
     return executable;
   }
 
@@ -128,10 +189,20 @@ export function batchInputs(batch: MicroBatch): Record<string, Value> {
 
 function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {
   const tokens = (outputs.tokenLogps?.data ?? new Float32Array()) as Float32Array;
+  const statistics = Object.entries(outputs).flatMap(([name, { data }]) =>
+    name.startsWith(statisticOutput(""))
+      ? [[name.slice(statisticOutput("").length), data as Float32Array] as const]
+      : [],
+  );
   let start = 0;
   return Array.from(outputs.logps!.data as Float32Array, (logp, i) => {
     const end = start + batch.lengths[i]!;
-    const score = { logp, tokens: tokens.slice(start, end) };
+    const own = statistics.map(([name, values]) => [name, values.slice(start, end)] as const);
+    const score = {
+      logp,
+      tokens: tokens.slice(start, end),
+      ...(own.length > 0 && { statistics: Object.fromEntries(own) }),
+    };
     start = end;
     return score;
   });

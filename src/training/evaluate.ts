@@ -3,7 +3,13 @@
 import { setImmediate } from "node:timers/promises";
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
-import { completionInputs, type Objective, type StepValues } from "../objectives/index.ts";
+import {
+  completionInputs,
+  type Objective,
+  type RowStatistic,
+  type StepValues,
+  statisticInput,
+} from "../objectives/index.ts";
 import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
 import { contextOf } from "./context.ts";
 import type { CompletionScore, Engine, Scorable, StepOutput } from "./engine.ts";
@@ -87,6 +93,7 @@ export class ObjectiveEvaluator implements AsyncDisposable {
       ...objectiveInputs(this.objective, group, reference, context),
       policy: vector(policy.map(({ logp }) => logp)),
       policyTokens: vector(policy.flatMap(({ tokens }) => Array.from(tokens))),
+      ...policyStatistics(this.objective, policy),
       membership: tokenMembership(policy.map(({ tokens }) => tokens.length)),
     });
     const metrics = Object.entries(rest).map(
@@ -171,6 +178,13 @@ function byExample(
     start += example.completions.length;
     return [example, scores.slice(start - example.completions.length, start)];
   });
+}
+
+/** The row statistics that the objective declares, as inputs [R]. */
+function policyStatistics(objective: Objective, policy: readonly CompletionScore[]): Record<string, Value> {
+  const { rowStatistics = [] } = objective;
+  const values = (name: RowStatistic) => policy.flatMap(({ statistics }) => Array.from(statistics![name]!));
+  return Object.fromEntries(rowStatistics.map((name) => [statisticInput(name), vector(values(name))]));
 }
 
 /** 1 where a token is a completion's, else 0 [C, R]. */

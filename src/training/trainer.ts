@@ -79,9 +79,11 @@ export class Trainer {
     engine.clearGradients();
     checkFinite(output, group!.examples, 0);
     if (reference) checkStartsAtReference(output, reference);
+    // At the reference; what is known of the policy's distributions alone is the policy's own.
+    const start = reference?.map((score, i) => ({ ...output.scores[i]!, logp: score.logp, tokens: score.tokens }));
     const expected = await evaluator.evaluate(
       group!.examples,
-      reference ?? output.scores,
+      start ?? output.scores,
       reference,
       open.context.of(group!.indices),
     );
