@@ -65,6 +65,25 @@ export function kindOf(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
+/**
+ * A prompt with any number of completions in one form: text after text, messages after messages. A string before messages is
+ * the user's. `fields` names the completions in messages.
+ */
+export function answersTo(
+  prompt: Content,
+  completions: readonly Content[],
+  fields: readonly string[],
+): { readonly prompt: Content; readonly completions: readonly Content[] } {
+  if (typeof prompt !== "string" || completions.every((completion) => typeof completion === "string")) {
+    return { prompt, completions: completions.map((completion, i) => completionOf(prompt, completion, fields[i]!)) };
+  }
+  const text = completions.findIndex((completion) => typeof completion === "string");
+  if (text >= 0) {
+    throw wrongField(fields[text]!, "is a string and another completion a list of messages: give all in one form");
+  }
+  return answersTo([{ role: "user", content: prompt }], completions, fields);
+}
+
 /** A completion in the form its prompt has: after messages, the assistant's messages without the prompt's before them. */
 export function completionOf(prompt: Content, completion: Content, field: string): Content {
   if (typeof prompt === "string") return completion;

@@ -31,6 +31,13 @@ export interface LedgerReport {
   readonly boundaryMerged?: Tally;
   /** Rows used whose text contains special tokens, by token. */
   readonly specialTokens: Readonly<Record<string, Tally>>;
+  /** How many completions are desirable and how many are not, where rows say so. A pair has one of each. */
+  readonly labels?: Labels;
+}
+
+export interface Labels {
+  readonly desirable: number;
+  readonly undesirable: number;
 }
 
 class Tallies {
@@ -60,6 +67,7 @@ export class Ledger {
   private readonly droppedBy = new Tallies();
   private readonly merged = new Tallies();
   private readonly special = new Tallies();
+  private labels: Labels | undefined;
 
   constructor(private readonly files: readonly string[]) {}
 
@@ -82,6 +90,11 @@ export class Ledger {
     for (const token of tokens) this.special.add(token, origin);
   }
 
+  noteLabel(isDesirable: boolean): void {
+    const { desirable, undesirable } = this.labels ?? { desirable: 0, undesirable: 0 };
+    this.labels = isDesirable ? { desirable: desirable + 1, undesirable } : { desirable, undesirable: undesirable + 1 };
+  }
+
   toJSON(): LedgerReport {
     const { merged } = this.merged.toRecord();
     return {
@@ -94,6 +107,7 @@ export class Ledger {
       droppedBy: this.droppedBy.toRecord(),
       ...(merged === undefined ? {} : { boundaryMerged: merged }),
       specialTokens: this.special.toRecord(),
+      ...(this.labels && { labels: this.labels }),
     };
   }
 
@@ -119,6 +133,12 @@ function formatLedger(report: LedgerReport): string {
   return [
     line("rows read", report.read, `  ${report.files.join(", ")}`),
     line("  used", report.used),
+    ...(report.labels === undefined
+      ? []
+      : [
+          line("    desirable completions", report.labels.desirable),
+          line("    undesirable completions", report.labels.undesirable),
+        ]),
     ...notes.map(([label, tally]) => line(`    ${label}`, tally.count, `  ${rowList(tally, report.files.length > 1)}`)),
     ...(report.shortened === 0 ? [] : [line("  of these shortened", report.shortened), ...tallies(report.shortenedBy)]),
     line("  dropped", report.dropped),

@@ -10,11 +10,13 @@ import { ConfigError, DataError } from "../errors.ts";
 import { promptIds, type TokenizedText, tokenizeCompletions } from "../text/boundary.ts";
 import { ConversationError } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { tokenizeText } from "../text/turns.ts";
 import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
 import { Ledger } from "./ledger.ts";
 import { preferenceExample, promptExample } from "./preferences.ts";
 import { type Cause, RowProblem, rowError } from "./problem.ts";
 import { type Row, readRows } from "./read.ts";
+import type { TextOptions } from "./texts.ts";
 import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
 
 export interface LoadOptions {
@@ -22,15 +24,15 @@ export interface LoadOptions {
   readonly files: string | readonly string[];
   readonly tokenizer: Tokenizer;
   /** Wrap string prompts as one user message and string completions as the assistant's. Default false. */
-  readonly chat?: boolean;
+  readonly chat?: boolean | undefined;
   /** Rows that can't be used stop the load (`error`), rows that can't be read are dropped too (`drop`); see above. */
   readonly onBadRow?: "error" | "drop" | undefined;
   /** The first N usable rows; all by default. */
   readonly limit?: number | undefined;
 }
 
-export interface PreferenceOptions extends LoadOptions, LengthLimits {
-  /** What happens to a pair longer than `maxLength` tokens. */
+export interface PreferenceOptions extends LoadOptions, LengthLimits, TextOptions {
+  /** What happens to an example longer than `maxLength` tokens. */
   readonly truncation: Truncation;
 }
 
@@ -40,7 +42,7 @@ export interface LoadedPreferences {
 }
 
 /** From a parsed row to the examples that it holds, one or several. Throws RowProblem. */
-export type RowAdapter = (value: unknown, origin: RowOrigin) => Example | readonly Example[];
+export type RowAdapter = (value: unknown, origin: RowOrigin, options: TextOptions) => Example | readonly Example[];
 
 /** Loads preference pairs as token ids. Throws DataError for rows as said above, and when no row can be used. */
 export async function loadPreferences(options: PreferenceOptions): Promise<LoadedPreferences> {
@@ -52,7 +54,7 @@ export async function loadExamples(adapt: RowAdapter, options: PreferenceOptions
   checkLimits(options);
   const ledger = new Ledger(fileList(options.files));
   const rows = await collect(options, ledger, (value, origin) =>
-    [adapt(value, origin)].flat().map((example) => tokenizeExample(example, options, ledger)),
+    tokenizeRow([adapt(value, origin, options)].flat(), origin, options, ledger),
   );
   return { examples: rows.flat(), ledger };
 }
@@ -108,44 +110,70 @@ async function* allRows(files: readonly string[]): AsyncGenerator<Row> {
   for (const file of files) yield* readRows(file);
 }
 
-function tokenizeExample(example: Example, options: PreferenceOptions, ledger: Ledger): TokenizedExample {
-  const { origin } = example;
-  const { tokenizer } = options;
-  const text = conversationally(() => tokenizeCompletions(tokenizer, example.prompt, example.completions, options));
-  if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
-  if (text.completions.some((ids) => ids.length === 1 && tokenizer.specialIds.has(ids[0]!))) {
-    throw new RowProblem("empty completion", "a completion has nothing but its end token");
-  }
-  refuseIdentical(text.completions, "chosen and rejected have the same tokens");
-  const fitted = fitToLimits(text, origin, options);
-  if (fitted.cut.length > 0) ledger.shorten(fitted.cut, origin);
-  if (text.merged) ledger.noteMerged(origin);
-  if (text.injected.length > 0) ledger.noteSpecialTokens(text.injected, origin);
-  const { values } = example;
-  return { origin, ...(values && { values }), prompt: fitted.prompt, completions: fitted.completions };
+/** The examples of one row in token ids: all of them, or none with the reason. */
+function tokenizeRow(
+  examples: readonly Example[],
+  origin: RowOrigin,
+  options: PreferenceOptions,
+  ledger: Ledger,
+): TokenizedExample[] {
+  const texts = examples.map((example) => tokenizeExample(example, options));
+  refuseIdentical(texts, "two completions have the same tokens");
+  const fitted = texts.map((text) => fitToLimits(text, origin, options));
+  const cut = new Set(fitted.flatMap((each) => each.cut));
+  if (cut.has("completion too long")) refuseIdentical(fitted, "two completions have the same tokens once shortened");
+  if (cut.size > 0) ledger.shorten([...cut], origin);
+  if (texts.some(({ merged }) => merged)) ledger.noteMerged(origin);
+  const injected = new Set(texts.flatMap((text) => text.injected));
+  if (injected.size > 0) ledger.noteSpecialTokens([...injected], origin);
+  return examples.map(({ values }, i) => {
+    if (values?.label !== undefined) ledger.noteLabel(values.label === 1);
+    const { prompt, completions, scored } = fitted[i]!;
+    return { origin, ...(values && { values }), prompt, completions, ...(scored && { scored }) };
+  });
 }
 
-/** The pair within its limits, and what was cut for it. */
+function tokenizeExample({ prompt, completions, scored }: Example, options: PreferenceOptions): TokenizedText {
+  const { tokenizer } = options;
+  const text = conversationally(() =>
+    scored
+      ? tokenizeText(tokenizer, completions[0]!, scored)
+      : tokenizeCompletions(tokenizer, prompt, completions, options),
+  );
+  if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
+  if (text.completions.some((ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)))) {
+    throw new RowProblem("empty completion", "a completion has nothing but its end token");
+  }
+  return text;
+}
+
+/** The example within its limits, and what was cut for it. */
 function fitToLimits(text: TokenizedText, origin: RowOrigin, options: PreferenceOptions) {
   const problem = tooLong(text, options);
   if (problem !== undefined && options.truncation === "drop") throw problem;
   if (problem !== undefined && options.truncation === "error") {
     throw new DataError(
-      `${describeOrigin(origin)}: ${problem.message}. Raise --max-length, or let --truncation shorten or drop such pairs.`,
+      `${describeOrigin(origin)}: ${problem.message}. Raise --max-length, or let --truncation shorten or drop such rows.`,
     );
   }
   const { prompt, completions, promptCut, completionsCut } = shorten(text, options);
-  if (completionsCut) refuseIdentical(completions, "chosen and rejected have the same tokens once shortened");
   const cut: Cause[] = [];
   if (promptCut) cut.push("prompt too long");
   if (completionsCut) cut.push("completion too long");
-  return { prompt, completions, cut };
+  const scored = text.scored?.map((flags, i) => flags.subarray(0, completions[i]!.length));
+  return { prompt, completions, scored, cut };
 }
 
-/** Two completions of the same tokens prefer nothing: their margin is 0 whatever the model. */
-function refuseIdentical(completions: readonly Int32Array[], message: string): void {
-  const [first, ...others] = completions.map((ids) => ids.join());
-  if (others.includes(first!)) throw new RowProblem("identical completions", message);
+/**
+ * Two completions of the same tokens after one prompt prefer nothing, whatever the model: their margin is 0, or one and the same
+ * completion is labelled desirable and not.
+ */
+function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
+  const keys = examples.flatMap(({ prompt, completions }) => {
+    const start = examples.length > 1 ? prompt.join() : "";
+    return completions.map((ids) => `${start};${ids.join()}`);
+  });
+  if (new Set(keys).size < keys.length) throw new RowProblem("identical completions", message);
 }
 
 /** A conversation that the chat template refuses is a row that can't be used. */

@@ -1,5 +1,5 @@
 /**
- * What happens to a pair that is longer than allowed, in tokens. The length of an example is its prompt and its longest
+ * What happens to an example that is longer than allowed, in tokens. The length of an example is its prompt and its longest
  * completion: a model never sees two completions in one row of positions.
  *
  * An example within `maxLength` is never touched. A longer one is shortened in this order:

@@ -4,8 +4,10 @@
  */
 
 import { z } from "zod";
+import { labelledExamples } from "../data/labelled.ts";
 import type { RowAdapter } from "../data/load.ts";
 import { preferenceExample } from "../data/preferences.ts";
+import { rankedExample } from "../data/ranked.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -108,8 +110,8 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
 /** How rows of each kind are read. */
 export const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | undefined>> = {
   pairs: preferenceExample,
-  ranked: undefined,
-  labelled: undefined,
+  ranked: rankedExample,
+  labelled: labelledExamples,
   texts: undefined,
 };
 

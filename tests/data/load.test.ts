@@ -2,8 +2,17 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
-import { type LoadedPreferences, loadPreferences, loadPrompts, type PreferenceOptions } from "../../src/data/load.ts";
+import { labelledExamples } from "../../src/data/labelled.ts";
+import {
+  type LoadedPreferences,
+  loadExamples,
+  loadPreferences,
+  loadPrompts,
+  type PreferenceOptions,
+  type RowAdapter,
+} from "../../src/data/load.ts";
 import { preferenceExample } from "../../src/data/preferences.ts";
+import { rankedExample } from "../../src/data/ranked.ts";
 import { readRows } from "../../src/data/read.ts";
 import { ConfigError, DataError } from "../../src/errors.ts";
 import { tokenizeCompletions } from "../../src/text/boundary.ts";
@@ -26,8 +35,16 @@ function jsonl(name: string, rows: readonly unknown[]): string {
 }
 
 async function load(rows: readonly unknown[], options: Partial<PreferenceOptions> = {}): Promise<LoadedPreferences> {
+  return loadPreferences(settingsFor(rows, options));
+}
+
+async function loadAs(adapt: RowAdapter, rows: readonly unknown[], options: Partial<PreferenceOptions> = {}) {
+  return loadExamples(adapt, settingsFor(rows, options));
+}
+
+function settingsFor(rows: readonly unknown[], options: Partial<PreferenceOptions>): PreferenceOptions {
   const settings = { tokenizer: bytes, maxLength: 20, maxPromptLength: 10, truncation: "shorten" as const, ...options };
-  return loadPreferences({ files: jsonl("rows.jsonl", rows), ...settings });
+  return { files: jsonl("rows.jsonl", rows), ...settings };
 }
 
 /** Each example as its texts, prompt first. */
@@ -164,6 +181,64 @@ describe("rows that can be read but not used", () => {
   });
 });
 
+describe("labelled completions", () => {
+  const labelled = (prompt: string, completion: string, label: boolean) => ({ prompt, completion, label });
+
+  test("are one example each, pairs two; the ledger counts rows, and completions by label", async () => {
+    const loaded = await loadAs(labelledExamples, [labelled("Q", "A", false), pair("R", "C", "D")]);
+    expect(texts(loaded)).toEqual([
+      ["Q", "A<end>"],
+      ["R", "C<end>"],
+      ["R", "D<end>"],
+    ]);
+    expect(loaded.examples.map(({ values }) => values)).toEqual([{ label: 0 }, { label: 1 }, { label: 0 }]);
+    expect(loaded.ledger.toJSON()).toMatchObject({ read: 2, used: 2, labels: { desirable: 1, undesirable: 2 } });
+    expect(String(loaded.ledger)).toContain("    undesirable completions       2");
+  });
+
+  test("of a pair are both used or neither, and shortened as one row", async () => {
+    const rows = [
+      pair("R", "0123456789abcdefghijkl", "0123456789abcdefghijkm"),
+      pair("R", "0123456789abcdefghijkl", "m123456789abcdefghijkl"),
+    ];
+    const { examples, ledger } = await loadAs(labelledExamples, rows);
+    expect(examples.map(({ origin }) => origin.line)).toEqual([2, 2]);
+    expect(ledger.toJSON()).toMatchObject({
+      used: 1,
+      shortened: 1,
+      shortenedBy: { "completion too long": { count: 1 } },
+      droppedBy: {
+        "identical completions": { count: 1, example: "two completions have the same tokens once shortened" },
+      },
+      labels: { desirable: 1, undesirable: 1 },
+    });
+  });
+});
+
+describe("rankings", () => {
+  test("keep their prompt, and a rank for each completion", async () => {
+    const { examples } = await loadAs(rankedExample, [{ prompt: "Q", responses: ["A", "B", "C"], scores: [1, 2, 1] }]);
+    expect(texts({ examples } as LoadedPreferences)).toEqual([["Q", "B<end>", "A<end>", "C<end>"]]);
+    expect(examples[0]!.values).toEqual({ rank: [1, 2, 2] });
+  });
+
+  test("may not have any two completions of the same tokens", async () => {
+    const rows = [
+      { prompt: "Q", ranked: ["A", "B", "B<end>"] },
+      { prompt: "Q", ranked: ["A", "B", "C"] },
+    ];
+    const { ledger } = await loadAs(rankedExample, rows);
+    expect(ledger.toJSON().droppedBy).toMatchObject({
+      "identical completions": { rows: [{ line: 1 }], example: "two completions have the same tokens" },
+    });
+  });
+
+  test("keep one prompt for all when they are shortened", async () => {
+    const rows = [{ prompt: "0123456789abcdef", ranked: ["ghijkl", "mnopqrstuvwxyz", "A"] }];
+    expect(texts(await loadAs(rankedExample, rows))).toEqual([["6789abcdef", "ghijkl<end>", "mnopqrstuv", "A<end>"]]);
+  });
+});
+
 describe("pairs that are too long", () => {
   const long = pair("0123456789abcdef", "ghijklmnop", "q");
 
@@ -189,7 +264,7 @@ describe("pairs that are too long", () => {
   test("stop the load with --truncation error", async () => {
     const loading = load([long], { truncation: "error", onBadRow: "drop" });
     expect(await refusal(loading)).toMatchInlineSnapshot(
-      `"rows.jsonl line 1: the prompt is too long: prompt 16, longest completion 11, together 27 of at most 20 tokens. Raise --max-length, or let --truncation shorten or drop such pairs."`,
+      `"rows.jsonl line 1: the prompt is too long: prompt 16, longest completion 11, together 27 of at most 20 tokens. Raise --max-length, or let --truncation shorten or drop such rows."`,
     );
   });
 
