@@ -1,6 +1,7 @@
 /** The shapes in which data travels from a file to the trainer. See docs/design.md, "The way of the data". */
 
 import type { Content } from "../text/chat.ts";
+import type { ScoredPart } from "../text/turns.ts";
 
 export type { Content, Message } from "../text/chat.ts";
 
@@ -21,6 +22,8 @@ export interface Example {
   readonly values?: RowValues;
   readonly prompt: Content;
   readonly completions: readonly Content[];
+  /** Given for a text or conversation that stands as the only completion, without a prompt: which of its tokens are scored. */
+  readonly scored?: ScoredPart;
 }
 
 /** An example in token ids. Completions exclude the prompt and include their end-of-turn or end-of-text token. */

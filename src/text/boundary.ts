@@ -30,6 +30,8 @@ export interface TokenizedText {
   readonly prompt: Int32Array;
   /** Completions exclude the prompt and include their end token. */
   readonly completions: readonly Int32Array[];
+  /** 1 for each token of a completion that is scored, else 0; all are where absent (turns.ts). */
+  readonly scored?: readonly Uint8Array[];
   /** True where a completion was tokenized on its own because its first characters merge with the prompt's last. */
   readonly merged: boolean;
   /** Special tokens found in the texts themselves. */
@@ -40,7 +42,7 @@ export interface TokenizedText {
 
 export interface PromptOptions {
   /** Wrap a plain string as one user message. Message lists always go through the chat template. */
-  readonly chat?: boolean;
+  readonly chat?: boolean | undefined;
   /** A system message for a conversation, in the place of its own. */
   readonly system?: string | undefined;
 }
@@ -61,7 +63,7 @@ export function tokenizeCompletions(
   tokenizer: Tokenizer,
   prompt: Content,
   completions: readonly Content[],
-  options: { readonly chat?: boolean } = {},
+  options: { readonly chat?: boolean | undefined } = {},
 ): TokenizedText {
   const opening = asConversation(prompt, "user", options);
   const injected = injectedTokens(tokenizer, [prompt, ...completions]);
@@ -125,7 +127,7 @@ function tokenizeConversation(
  * Tokenizes completions in the context of one prompt, see the rule above. Only the prompt's end is tokenized again with each
  * completion, from where the tokenizer starts afresh.
  */
-function inContextOf(tokenizer: Tokenizer, prompt: string, promptIds: Int32Array) {
+export function inContextOf(tokenizer: Tokenizer, prompt: string, promptIds: Int32Array) {
   const bare = { addSpecialTokens: false };
   const restart = tokenizer.restartIndex(prompt);
   const context = prompt.slice(restart);
@@ -138,7 +140,7 @@ function inContextOf(tokenizer: Tokenizer, prompt: string, promptIds: Int32Array
 }
 
 /** The completion up to its end token, which is there exactly once. */
-function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: number) => boolean): Int32Array {
+export function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: number) => boolean): Int32Array {
   let end = ids.findLastIndex(isEnd);
   if (end >= 0 && tokenizer.decode(ids.subarray(end + 1)).trim() === "") {
     while (end > 0 && ids[end - 1] === ids[end]) end--;
@@ -153,7 +155,7 @@ function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: number) => b
 }
 
 /** How many tokens of a conversation's prompt are BOS and system turn, and how many are the generation prompt. */
-function fixedEnds(tokenizer: Tokenizer, opening: readonly Message[], prompt: string, ids: Int32Array) {
+export function fixedEnds(tokenizer: Tokenizer, opening: readonly Message[], prompt: string, ids: Int32Array) {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const preamble = preambleOf(tokenizer, opening);
   const head = prompt.startsWith(preamble) ? commonPrefixLength(encode(preamble), ids) : 0;
@@ -188,7 +190,7 @@ function preambleOf(tokenizer: Tokenizer, opening: readonly Message[]): string {
 }
 
 /** The number of ids at the start that stand before every text, if they do before this one. */
-function leadingLength(tokenizer: Tokenizer, ids: Int32Array): number {
+export function leadingLength(tokenizer: Tokenizer, ids: Int32Array): number {
   if (tokenizer.bosId !== undefined && ids[0] === tokenizer.bosId) return 1;
   const leading = tokenizer.leadingIds;
   return commonPrefixLength(leading, ids) === leading.length ? leading.length : 0;
@@ -216,14 +218,14 @@ function asMessages(content: Content, role: string): readonly Message[] {
   return typeof content === "string" ? [{ role, content }] : content;
 }
 
-function injectedTokens(tokenizer: Tokenizer, contents: readonly Content[]): string[] {
+export function injectedTokens(tokenizer: Tokenizer, contents: readonly Content[]): string[] {
   const texts = contents.flatMap((content) =>
     typeof content === "string" ? [content] : content.map((message) => message.content),
   );
   return [...new Set(texts.flatMap((text) => tokenizer.specialTokensIn(text)))];
 }
 
-function mismatch(prompt: string, whole: string): string {
+export function mismatch(prompt: string, whole: string): string {
   let at = 0;
   while (prompt[at] === whole[at]) at++;
   const show = (text: string) => JSON.stringify(text.slice(Math.max(0, at - 20), at + 30));

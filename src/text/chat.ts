@@ -17,14 +17,27 @@ export type Content = string | readonly Message[];
 /** A conversation that the chat template refuses, or writes in a way that leaves no boundary between prompt and completion. */
 export class ConversationError extends DataError {}
 
+/** A part of a rendered conversation, and whether it is what the assistant generates. */
+export interface Passage {
+  readonly text: string;
+  readonly generated: boolean;
+}
+
+/** Stand around what the assistant generates. Unicode keeps these two for a program's own use: they are no characters of a text. */
+const MARKS = { begin: "\ufdd0", end: "\ufdd1" } as const;
+
 export class ChatTemplate {
   private readonly template: Template;
+  /** The template with its `{% generation %}` blocks as marks in the text; absent where it has none. */
+  private readonly marked: Template | undefined;
   private readonly tokens: Record<string, string>;
 
   /** Throws CheckpointError when the template is not Jinja that can be parsed. */
   constructor(source: string, tokens: { bos?: string | undefined; eos?: string | undefined }) {
     try {
       this.template = new Template(source);
+      const marked = markGeneration(source);
+      this.marked = marked === source ? undefined : new Template(marked);
     } catch (error) {
       throw new CheckpointError(`The model's chat template can't be parsed: ${(error as Error).message}`, {
         cause: error,
@@ -39,8 +52,38 @@ export class ChatTemplate {
 
   /** The conversation's text; with `addGenerationPrompt` it ends where the assistant begins to speak. Throws ConversationError. */
   render(messages: readonly Message[], options: { addGenerationPrompt: boolean }): string {
+    return this.renderBy(this.template, messages, options);
+  }
+
+  /**
+   * The conversation's text in the passages that the template's own `{% generation %}` blocks make of it, as transformers'
+   * `return_assistant_tokens_mask` has them; undefined for a template without such blocks. Throws ConversationError.
+   */
+  generationPassages(messages: readonly Message[]): Passage[] | undefined {
+    if (this.marked === undefined) return undefined;
+    const text = this.renderBy(this.marked, messages, { addGenerationPrompt: false });
+    const passages = text.split(MARKS.begin).flatMap((part, i) => {
+      if (i === 0) return [{ text: part, generated: false }];
+      const end = part.indexOf(MARKS.end);
+      return [
+        { text: part.slice(0, end), generated: true },
+        { text: part.slice(end + 1), generated: false },
+      ];
+    });
+    const plain = this.render(messages, { addGenerationPrompt: false });
+    if (passages.map((passage) => passage.text).join("") === plain) return passages.filter(({ text }) => text !== "");
+    throw new ConversationError(
+      "the chat template's {% generation %} blocks can't be followed: they overlap, or the text depends on what is in them",
+    );
+  }
+
+  private renderBy(
+    template: Template,
+    messages: readonly Message[],
+    options: { addGenerationPrompt: boolean },
+  ): string {
     try {
-      return this.template.render({
+      return template.render({
         ...this.tokens,
         messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: options.addGenerationPrompt,
@@ -51,4 +94,13 @@ export class ChatTemplate {
       });
     }
   }
+}
+
+/** Puts marks into the text where the template's `{% generation %}` and `{% endgeneration %}` stand, with their control of white space. */
+function markGeneration(source: string): string {
+  return source.replace(
+    /\{%(-?)\s*(end)?generation\s*(-?)%\}/g,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} if true %}{{ '${end ? MARKS.end : MARKS.begin}' }}{% endif ${right}%}`,
+  );
 }
