@@ -74,28 +74,34 @@ async function scoresFor(
   examples: readonly TokenizedExample[],
   scorers: Scorers,
   budget: number,
-): Promise<Pick<StepScores, "policy" | "reference">> {
-  if (context.scores === "none") return { policy: [], reference: [] };
+): Promise<Pick<StepScores, "policy" | "reference" | "tokens">> {
+  if (context.scores === "none") return { policy: [], reference: [], tokens: { policy: [], reference: [] } };
   const sequences = context.scores === "own" ? examples : mismatched(examples);
-  const policy: number[][] = [];
-  const reference: number[][] = [];
+  const policy: CompletionScore[][] = [];
+  const reference: CompletionScore[][] = [];
   for (const indices of planMicroBatches(sequences.map(packedLength), budget)) {
     const group = indices.map((i) => sequences[i]!);
     place(policy, indices, group, await scorers.policy(group));
     if (objective.needsReference) place(reference, indices, group, await scorers.reference(group));
   }
-  return { policy: policy.flat(), reference: reference.flat() };
+  const logps = (scores: CompletionScore[][]) => scores.flat().map(({ logp }) => logp);
+  const tokens = (scores: CompletionScore[][]) => scores.flat().map((score) => score.tokens);
+  return {
+    policy: logps(policy),
+    reference: logps(reference),
+    tokens: { policy: tokens(policy), reference: tokens(reference) },
+  };
 }
 
 function place(
-  into: number[][],
+  into: CompletionScore[][],
   indices: readonly number[],
   group: readonly Sequence[],
   scores: readonly CompletionScore[],
 ): void {
   let start = 0;
   group.forEach(({ completions }, i) => {
-    into[indices[i]!] = scores.slice(start, start + completions.length).map(({ logp }) => logp);
+    into[indices[i]!] = scores.slice(start, start + completions.length);
     start += completions.length;
   });
 }

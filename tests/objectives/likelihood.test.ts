@@ -31,7 +31,8 @@ describe("likelihood over completions", () => {
 
 describe("likelihood over tokens", () => {
   const objective = nll();
-  const step = { policy: [], reference: [], lengths, counts: [1, 1, 1], columns: {} };
+  const nothing = { policy: [], reference: [] };
+  const step = { ...nothing, tokens: nothing, lengths, counts: [1, 1, 1], columns: {} };
   const { values } = objective.context!.compute(step, []);
 
   it("has the mean over all tokens of the step as the mean of its losses", async () => {
