@@ -8,13 +8,15 @@
  *
  *   L = -(1 - e) log sigmoid(z) - e log sigmoid(-z)
  *
+ * The official code smooths so; TRL has dropped it and ignores `label_smoothing` here without a word.
+ *
  * Reference-free drops both pi_ref terms. A smaller beta lets the policy drift further from the reference: beta is the
  * weight of the KL penalty in the problem that DPO solves in closed form (equation 3).
  */
 
 import { add, mul, neg, softplus, type Tensor } from "../tensor/index.ts";
+import { marginObjective } from "./margin.ts";
 import { labelSmoothing } from "./options.ts";
-import { marginObjective } from "./pairwise.ts";
 
 export const sigmoidLoss = marginObjective({
   name: "sigmoid",

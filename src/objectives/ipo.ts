@@ -5,11 +5,13 @@
  *
  * The margin h has a finite target, so deterministic preferences can't drive it without bound as DPO's do. The paper
  * writes the log-probability of a whole completion; its authors confirmed that theirs is averaged over the completion's
- * tokens, each completion by its own length. `ipoSum` keeps the sums, as the official DPO code has it.
+ * tokens, each completion by its own length. `ipoSum` keeps the sums, as the official DPO code has it. Another f-divergence
+ * changes the summed log-ratios, before they are averaged, as in TRL.
  */
 
 import { z } from "zod";
 import { div, mul, sub } from "../tensor/index.ts";
+import { divergenceOptions, divergenceScores } from "./divergences.ts";
 import { pairObjective } from "./pairwise.ts";
 
 export const ipoLoss = pairObjective({
@@ -19,9 +21,11 @@ export const ipoLoss = pairObjective({
   formula: "(a / n_w - c / n_l - 1 / (2 beta))^2",
   use: "preferences that are nearly deterministic, where DPO's margin would grow without bound",
   options: {
+    ...divergenceOptions,
     ipoSum: z.boolean().default(false).describe("IPO on summed instead of length-averaged log-probabilities"),
   },
-  loss: ({ chosen, rejected, lengths }, { beta, ipoSum }) => {
+  loss: ({ lengths, ...ratios }, { beta, ipoSum, ...options }) => {
+    const { chosen, rejected } = divergenceScores(ratios, options);
     const margin = ipoSum ? sub(chosen, rejected) : sub(div(chosen, lengths.chosen), div(rejected, lengths.rejected));
     const distance = sub(margin, 1 / (2 * beta));
     return mul(distance, distance);

@@ -1,38 +1,27 @@
 /**
- * What all objectives over pairs share: the scores of chosen and rejected, and the metrics everybody knows.
+ * What all objectives over pairs share: the log-ratios of chosen and rejected,
  *
- * With a = log(pi(y_w|x) / pi_ref(y_w|x)) and c = log(pi(y_l|x) / pi_ref(y_l|x)) most of them are a function of the
- * scaled margin alone, z = beta (a - c): `marginObjective`. The others see both sides: `pairObjective`.
+ *   a = log(pi(y_w|x) / pi_ref(y_w|x)),   c = log(pi(y_l|x) / pi_ref(y_l|x)),
+ *
+ * the metrics everybody knows, and the term that can be added to any of them: the chosen completion's negative
+ * log-likelihood a token, RPO (Pang et al. 2024, "Iterative Reasoning Preference Optimization", arXiv 2404.19733):
+ *
+ *   L + rpoAlpha (-log pi(y_w | x) / n_w)
+ *
+ * Most objectives are functions of one margin of a and c alone: margin.ts.
  */
 
-import type { z } from "zod";
-import { greaterOrEqual, mul, quotient, reshape, slice, sub, type Tensor, where } from "../tensor/index.ts";
+import { z } from "zod";
+import { div, greaterOrEqual, mul, sub, type Tensor, where } from "../tensor/index.ts";
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
-import type { ScoredCompletions } from "./objective.ts";
+import { desensitized, desensitizedStep, ldAlpha } from "./length-desensitized.ts";
+import type { Objective, ScoredCompletions, StepContext, StepScores } from "./objective.ts";
 import { beta, referenceFree } from "./options.ts";
+import { type Pair, splitPairs } from "./pair.ts";
+
+export { type Pair, splitPairs } from "./pair.ts";
 
 export const pairRoles = ["chosen", "rejected"] as const;
-
-/** A column of values of the chosen completions and one of the rejected, each [E]. */
-export interface Pair {
-  readonly chosen: Tensor;
-  readonly rejected: Tensor;
-}
-
-/** Splits values of C = 2 E completions, chosen first in each pair. */
-export function splitPairs(values: Tensor): Pair {
-  const examples = quotient(values.shape[0]!, 2);
-  const pairs = reshape(values, [examples, 2]);
-  return {
-    chosen: reshape(slice(pairs, 1, 0, 1), [examples]),
-    rejected: reshape(slice(pairs, 1, 1, 2), [examples]),
-  };
-}
-
-/** log pi(y | x) - log pi_ref(y | x) of both completions; reference-free: log pi(y | x) itself. */
-export function logRatios(completions: ScoredCompletions, free: boolean): Pair {
-  return splitPairs(free ? completions.policy : sub(completions.policy, completions.reference));
-}
 
 /**
  * Implicit rewards r(x, y) = beta log(pi(y | x) / pi_ref(y | x)) (Rafailov et al. 2023, section 5.1), under the names
@@ -55,22 +44,74 @@ export interface PairScores extends Pair {
   readonly lengths: Pair;
 }
 
-/** The options that every objective over pairs has. */
-const pairOptions = { beta, referenceFree };
-type PairOptions = typeof pairOptions;
+/** The log-ratios of each pair, and what they are made of: the policy's log-probabilities, the values of rows and step. */
+export interface PairInputs extends PairScores, Pick<ScoredCompletions, "columns" | "step"> {
+  readonly policy: Pair;
+}
 
-type Described<Shape extends z.ZodRawShape> = Pick<
+/** The options that every objective over pairs has. */
+const pairOptions = {
+  beta,
+  referenceFree,
+  ldAlpha,
+  rpoAlpha: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("weight of the chosen completion's negative log-likelihood a token, added to the loss (RPO)"),
+};
+export type PairOptions = typeof pairOptions;
+export type PairSettings = z.output<z.ZodObject<PairOptions>>;
+
+export type Described<Shape extends z.ZodRawShape> = Pick<
   ObjectiveDefinition<Shape>,
   "name" | "title" | "source" | "formula" | "use"
 > & { readonly options?: Shape };
+
+type Settings<Shape extends z.ZodRawShape> = z.output<z.ZodObject<Shape & PairOptions>>;
+
+/** Values of every pair of a step, as numbers. */
+interface NumberPairs {
+  readonly chosen: readonly number[];
+  readonly rejected: readonly number[];
+}
+
+/** The log-probabilities of a step that the losses of its pairs are made of; reference-free: 0 for the reference. */
+export function stepPairs(
+  step: StepScores,
+  { referenceFree: free, ldAlpha: alpha }: PairSettings,
+): { policy: NumberPairs; reference: NumberPairs } {
+  const { policy, reference } = desensitizedStep(step, alpha);
+  const split = (logps: readonly number[]): NumberPairs => ({
+    chosen: logps.filter((_, i) => i % 2 === 0),
+    rejected: logps.filter((_, i) => i % 2 === 1),
+  });
+  return { policy: split(policy), reference: split(free ? policy.map(() => 0) : reference) };
+}
+
+/** Values of pairs in the order of completions. */
+export function interleave({ chosen, rejected }: NumberPairs): number[] {
+  return chosen.flatMap((value, i) => [value, rejected[i]!]);
+}
+
+/** The differences of two lists, element by element. */
+export function differences(a: readonly number[], b: readonly number[]): number[] {
+  return a.map((value, i) => value - b[i]!);
+}
 
 /** An objective over pairs, by its loss on the scores of both completions. */
 export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>>({
   loss,
   options,
+  columns,
+  context,
   ...description
 }: Described<Shape> & {
-  readonly loss: (pair: PairScores, options: z.output<z.ZodObject<Shape & PairOptions>>) => Tensor;
+  readonly loss: (pair: PairInputs, options: Settings<Shape>) => Tensor;
+  /** The values that its rows must carry. */
+  readonly columns?: (options: Settings<Shape>) => Objective["columns"];
+  /** What it must know of the whole step. */
+  readonly context?: (options: Settings<Shape>) => StepContext | undefined;
 }): ObjectiveDefinition<Shape & PairOptions> {
   return defineObjective({
     ...description,
@@ -78,33 +119,31 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
     rows: "pairs",
     options: { ...pairOptions, ...options } as Shape & PairOptions,
     build(settings) {
-      const { beta: scale, referenceFree: free } = settings as z.output<z.ZodObject<PairOptions>>;
+      const shared = settings as PairSettings;
+      const wanted = columns?.(settings);
+      const known = context?.(settings);
       return {
         name: description.name,
         roles: pairRoles,
-        needsReference: !free,
+        needsReference: !shared.referenceFree,
+        ...(wanted && { columns: wanted }),
+        ...(known && { context: known }),
         build(completions) {
-          const ratios = logRatios(completions, free);
-          const losses = loss({ ...ratios, lengths: splitPairs(completions.lengths) }, settings);
-          return { losses, metrics: rewardMetrics(ratios, scale) };
+          const { policy, reference } = desensitized(completions, shared.ldAlpha);
+          const ratios = splitPairs(shared.referenceFree ? policy : sub(policy, reference));
+          const inputs = { ...completions, ...ratios, policy: splitPairs(policy) };
+          const losses = loss({ ...inputs, lengths: splitPairs(completions.lengths) }, settings);
+          return {
+            losses: shared.rpoAlpha === 0 ? losses : sub(losses, mul(shared.rpoAlpha, chosenMean(completions))),
+            metrics: rewardMetrics(ratios, shared.beta),
+          };
         },
       };
     },
   });
 }
 
-/** An objective over pairs that is a function of the scaled margin z = beta (a - c) alone. */
-export function marginObjective<Shape extends z.ZodRawShape = Record<never, never>>({
-  loss,
-  ...description
-}: Described<Shape> & {
-  readonly loss: (z: Tensor, options: z.output<z.ZodObject<Shape & PairOptions>>) => Tensor;
-}): ObjectiveDefinition<Shape & PairOptions> {
-  return pairObjective<Shape>({
-    ...description,
-    loss: ({ chosen, rejected }, options) => {
-      const { beta: scale } = options as z.output<z.ZodObject<PairOptions>>;
-      return loss(mul(scale, sub(chosen, rejected)), options);
-    },
-  });
+/** log pi(y_w | x) / n_w [E]. */
+function chosenMean({ policy, lengths }: ScoredCompletions): Tensor {
+  return div(splitPairs(policy).chosen, splitPairs(lengths).chosen);
 }

@@ -10,9 +10,11 @@
 
 import type { z } from "zod";
 import { add, div, mul, neg, type Tensor } from "../tensor/index.ts";
+import { meanChosenTokens } from "./chosen-likelihood.ts";
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
-import type { ScoredCompletions, StepContext } from "./objective.ts";
-import { type Pair, type PairScores, pairRoles, rewardMetrics, splitPairs } from "./pairwise.ts";
+import type { ScoredCompletions } from "./objective.ts";
+import { type Pair, splitPairs } from "./pair.ts";
+import { type PairScores, pairRoles, rewardMetrics } from "./pairwise.ts";
 
 /** The preference term of each pair [E], the rewards that it compares, and further metrics. */
 interface Preference {
@@ -73,16 +75,4 @@ export function averaged({ chosen, rejected, lengths }: PairScores): Pair {
 /** Both values times a number: rewards of scores. */
 export function scaled({ chosen, rejected }: Pair, scale: number): Pair {
   return { chosen: mul(scale, chosen), rejected: mul(scale, rejected) };
-}
-
-/** Tokens of a chosen completion, averaged over the pairs of the step: what makes the mean of losses a mean over tokens. */
-function meanChosenTokens(name: string): StepContext {
-  return {
-    values: { [name]: "step" },
-    scores: "none",
-    compute({ lengths, counts }) {
-      const chosen = lengths.filter((_, i) => i % 2 === 0);
-      return { values: { [name]: chosen.reduce((a, b) => a + b, 0) / counts.length } };
-    },
-  };
 }

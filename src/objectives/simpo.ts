@@ -12,7 +12,7 @@ import { z } from "zod";
 import { mul, sub } from "../tensor/index.ts";
 import { logisticLoss } from "./dpo.ts";
 import { labelSmoothing } from "./options.ts";
-import type { Pair } from "./pairwise.ts";
+import type { Pair } from "./pair.ts";
 import { averaged, referenceFreeObjective, scaled } from "./reference-free.ts";
 
 export const simpoOptions = {
