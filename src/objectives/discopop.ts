@@ -1,0 +1,35 @@
+/**
+ * DiscoPOP, the log-ratio modulated loss that Lu et al. 2024 let a language model discover, "Discovering Preference
+ * Optimization Algorithms with and for Large Language Models" (arXiv 2406.08414), equation 5 by TRL's count:
+ *
+ *   L = -(1 - m) log sigmoid(z) + m e^-z,   m = sigmoid(z / tau)
+ *
+ * For z below 0 both factors of m e^-z leave float32's range, infinity times 0, which is not a number in TRL. Their product
+ * is e^(-z - softplus(-z / tau)), and never above 1 as long as tau is at most 1.
+ */
+
+import { z as schema } from "zod";
+import { add, exp, mul, neg, sigmoid, softplus, sub } from "../tensor/index.ts";
+import { marginObjective } from "./margin.ts";
+
+export const discopopLoss = marginObjective({
+  name: "discopop",
+  title: "DiscoPOP",
+  source: "Lu et al. 2024, arXiv 2406.08414, equation 5",
+  formula: "-(1 - m) log s(z) + m e^-z, m = s(z / tau)",
+  use: "an alternative to sigmoid that was found by search; not convex",
+  options: {
+    discopopTau: schema
+      .number()
+      .positive()
+      .max(1)
+      .default(0.05)
+      .describe("width of DiscoPOP's passage from logistic to exponential"),
+  },
+  loss: (z, { discopopTau: tau }) => {
+    const steepness = 1 / tau;
+    const logistic = mul(sigmoid(mul(-steepness, z)), softplus(neg(z)));
+    const exponential = exp(sub(neg(z), softplus(mul(-steepness, z))));
+    return add(logistic, exponential);
+  },
+});
