@@ -22,6 +22,7 @@ import { sigmoidNormLoss } from "./sigmoid-norm.ts";
 import { simpoLoss } from "./simpo.ts";
 import { sppoHardLoss } from "./sppo-hard.ts";
 
+import { tdpo1Loss, tdpo2Loss } from "./tdpo.ts";
 export const definitions = [
   sigmoidLoss,
   hingeLoss,
@@ -38,6 +39,8 @@ export const definitions = [
   discopopLoss,
   sigmoidNormLoss,
   sftLoss,
+  tdpo1Loss,
+  tdpo2Loss,
   orpoLoss,
   simpoLoss,
   alphapoLoss,
