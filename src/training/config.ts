@@ -100,3 +100,8 @@ export type FlatConfig = Readonly<Record<string, unknown>>;
 export function flatConfig({ objective, ...config }: TrainingConfig): FlatConfig {
   return { ...config, ...objective };
 }
+  /** Of supervised fine-tuning: texts.ts. */
+  readonly score?: Score;
+  /** Of methods with a reference: moving-reference.ts. */
+  readonly syncReference?: number;
+  readonly referenceMixup?: number;

@@ -44,6 +44,8 @@ interface ReferencePass {
   readonly examples: readonly Scorable[];
   readonly scores: CompletionScore[];
   readonly rows: Value;
+  /** How often the reference had moved. */
+  readonly moves: number | undefined;
 }
 
 export class Engine implements AsyncDisposable {
@@ -79,11 +81,6 @@ export class Engine implements AsyncDisposable {
       ...(who === "policy" && (await this.referenceRows(examples))),
     });
     return completionScores(batch, outputs);
-  }
-
-  /** To be called when the reference's weights have changed. */
-  forgetReference(): void {
-    this.lastReference = undefined;
   }
 
   /** Runs the step and adds `scale` times the gradient of the summed loss to `gradients`. */
@@ -129,12 +126,12 @@ export class Engine implements AsyncDisposable {
 
   private async referencePass(examples: readonly Scorable[]): Promise<ReferencePass> {
     const last = this.lastReference;
-    if (last?.examples.length === examples.length && last.examples.every((example, i) => example === examples[i])) {
-      return last;
-    }
+    const moves = this.o.policy.moving?.moves;
+    const isSame = last?.examples.length === examples.length && last.examples.every((x, i) => x === examples[i]);
+    if (isSame && last.moves === moves) return last;
     const batch = this.pack(examples);
     const outputs = await this.forward("reference", batchInputs(batch));
-    this.lastReference = { examples, scores: completionScores(batch, outputs), rows: outputs.hidden! };
+    this.lastReference = { examples, scores: completionScores(batch, outputs), rows: outputs.hidden!, moves };
     return this.lastReference;
   }
 

@@ -115,7 +115,7 @@ export interface EvaluationOptions {
   readonly engine: Engine;
   readonly evaluator: ObjectiveEvaluator;
   /** Absent where there is nothing to compare with. */
-  readonly reference?: ReferenceScores | undefined;
+  readonly reference?: Pick<ReferenceScores, "of"> | undefined;
   readonly microBatchTokens: number;
   /** Optimizer steps done. */
   readonly step: number;

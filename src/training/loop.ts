@@ -47,7 +47,7 @@ export class RunLoop implements AsyncDisposable {
   private readonly trainer: Trainer;
   private readonly sampler: Sampler;
   /** Every run says how far its policy is from where it began; a reward model was no such model there. */
-  private readonly evalReference: ReferenceScores | undefined;
+  private readonly evalReference: Pick<ReferenceScores, "of"> | undefined;
   private readonly evalEvery: number;
   /** Optimizer steps done. */
   private step = 0;
@@ -62,9 +62,10 @@ export class RunLoop implements AsyncDisposable {
     const score = (examples: readonly Scorable[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
-    const scores = this.order.epochs > 1 ? new ReferenceScores(score, stored) : { of: score };
+    const scores = this.order.epochs > 1 && !policy.moving ? new ReferenceScores(score, stored) : { of: score };
     const reference = objective.needsReference ? scores : undefined;
-    this.evalReference = objective.scores === "reward" ? undefined : new ReferenceScores(score);
+    const kept = policy.moving ? { of: score } : new ReferenceScores(score);
+    this.evalReference = objective.scores === "reward" ? undefined : kept;
     const { steps } = this.order;
     this.trainer = new Trainer({
       policy,
@@ -112,8 +113,10 @@ export class RunLoop implements AsyncDisposable {
 
   private async takeStep(): Promise<void> {
     this.stage("training");
-    const metrics = await this.trainer.step(this.step, this.examplesOf(this.step));
+    this.o.policy.moving?.follow(this.step);
+    const measured = await this.trainer.step(this.step, this.examplesOf(this.step));
     this.step++;
+    const metrics = { ...measured, ...this.referenceStep() };
     this.o.run.append("metrics.jsonl", metrics);
     this.o.observer?.onStep?.(metrics);
     this.evaluationDue = this.step % this.evalEvery === 0 || this.step === this.order.steps;
@@ -134,7 +137,7 @@ export class RunLoop implements AsyncDisposable {
         signal,
       });
       if (!measured) return false;
-      const metrics: Metrics = { step: this.step, ...measured };
+      const metrics: Metrics = { step: this.step, ...measured, ...this.referenceStep() };
       run.append("metrics.jsonl", metrics);
       observer?.onEvaluation?.(metrics);
     }
@@ -157,6 +160,7 @@ export class RunLoop implements AsyncDisposable {
     const folder = writeTrainingCheckpoint(run, {
       trainable: policy.trainable,
       optimizer: this.trainer.optimizer,
+      reference: policy.moving?.values,
       state: { step, evaluationDue, logs: run.logLengths(), objectiveState: this.trainer.objectiveState },
     });
     run.keepCheckpoints(config.keepCheckpoints);
@@ -171,7 +175,11 @@ export class RunLoop implements AsyncDisposable {
       run.restoreLogs({ "metrics.jsonl": 0, "samples.jsonl": 0 });
       return;
     }
-    const restored = { trainable: policy.trainable, optimizer: this.trainer.optimizer };
+    const restored = {
+      trainable: policy.trainable,
+      optimizer: this.trainer.optimizer,
+      reference: policy.moving?.values,
+    };
     const state = readTrainingCheckpoint(run.checkpointFolder(newest), restored);
     run.restoreLogs(state.logs);
     this.step = state.step;
@@ -213,6 +221,12 @@ export class RunLoop implements AsyncDisposable {
 
   private examplesOf(step: number): TokenizedExample[] {
     return this.order.indices(step).map((i) => this.o.train.examples[i]!);
+  }
+
+  /** Which reference the KL and the rewards are against, where it moves: the step whose policy it last moved to. */
+  private referenceStep(): { reference_step?: number } {
+    const { moving } = this.o.policy;
+    return moving ? { reference_step: moving.since(this.step) } : {};
   }
 
   private stage(name: Parameters<NonNullable<RunObserver["onStage"]>>[0]): void {

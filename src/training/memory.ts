@@ -13,7 +13,7 @@ const BASE_BYTES = 150e6;
 
 /**
  * Bytes: the weights; of what is trained the values, their gradients (the sum, and one micro-batch's as the engine makes
- * and returns them) and the optimizer's memory; and the activations of the largest micro-batch.
+ * and returns them) and the optimizer's memory; what a moving reference holds of its own; and the activations of the largest micro-batch.
  */
 export function estimateMemory(
   model: LanguageModel,
@@ -24,11 +24,12 @@ export function estimateMemory(
   const weights = parameterCount(model);
   const moments = config.optimizer === "adamw" ? 2 : 1;
   const trained = policy.trainable.data.length * (1 + 3 + moments);
+  const reference = policy.moving?.values.data.length ?? 0;
   const tokens = Math.max(
     config.microBatchTokens,
     examples.reduce((n, e) => Math.max(n, packedLength(e)), 0),
   );
-  return BASE_BYTES + FLOAT * (weights + trained + activations(model, tokens));
+  return BASE_BYTES + FLOAT * (weights + trained + reference + activations(model, tokens));
 }
 
 /** Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient, where it has any. */

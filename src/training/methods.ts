@@ -20,6 +20,7 @@ import {
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
 
 export interface Method {
+import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
   readonly name: MethodName;
   /** What it does, in a line. */
   readonly summary: string;
@@ -103,6 +104,7 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   cpo: method({
     name: "cpo",
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
+    settings: movingReferenceSettings,
     learningRate: { lora: 5e-5, full: 1e-6 },
   }),
 };
@@ -125,7 +127,11 @@ export const rowUnits: Readonly<Record<ObjectiveDefinition["rows"], string>> = {
 
 /** Settings as a user may give them: those of all runs, and the objectives' options. */
 export type TrainingOptions = z.input<z.ZodObject<typeof trainingShape>> &
-  ObjectiveOptions & { readonly loss?: string | readonly string[]; readonly lossWeights?: string | readonly number[] };
+  ObjectiveOptions &
+  MovingReferenceSettings & {
+    readonly loss?: string | readonly string[];
+    readonly lossWeights?: string | readonly number[];
+  };
 
 /** Fills in every default. Throws ConfigError that names the setting. */
 export function resolveConfig(

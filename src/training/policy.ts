@@ -23,6 +23,7 @@ import type { Objective } from "../objectives/index.ts";
 import { Random } from "../random.ts";
 import type { Program } from "../tensor/index.ts";
 import { FlatArray, type ViewSpec } from "./flat.ts";
+import type { MovingReference } from "./moving-reference.ts";
 import { scoreProgram, stepProgram } from "./step.ts";
 
 export interface Policy {
@@ -35,6 +36,8 @@ export interface Policy {
   /** What to bind for the policy and for the reference. */
   readonly weights: Weights;
   readonly referenceWeights: Weights;
+  /** What moves the reference; absent where it stays. */
+  readonly moving?: MovingReference;
   step(objective: Objective): Program;
   /** The adapter as PEFT stores it; absent under full tuning. */
   adapter?(): LoraAdapter;

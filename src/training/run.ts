@@ -8,11 +8,13 @@ import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
+import type { Objective } from "../objectives/index.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
 import type { TrainingConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
-import { chosenObjectives, objectiveOf, rowAdapters } from "./methods.ts";
+import { objectiveOf, rowAdapter } from "./methods.ts";
+import { referenceMixup, withMovingReference } from "./moving-reference.ts";
 import type { RunObserver, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
@@ -29,6 +31,7 @@ export interface RunControl {
 /** Tunes a model. Throws PreftuneError for everything that a user can mend, before anything is computed. */
 export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
   const objective = objectiveOf(config);
+  const mixup = referenceMixup(config, objective);
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;
   if (finished) return finished;
@@ -44,14 +47,15 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
   if (adapter && config.tuning === "full")
     throw new ConfigError("--adapter continues an adapter, so it can't go with --tuning full.");
   observer?.onStage?.("reading");
-  const opened = { checkpoint, model, tokenizer, ...(await loadData(config, model, tokenizer)) };
+  const opened = { checkpoint, model, tokenizer, ...(await loadData(config, objective, model, tokenizer)) };
 
   const weights = loadWeights(checkpoint, model);
-  const policy = adapter
+  const start = adapter
     ? continuedPolicy(model, weights, adapter)
     : config.tuning === "full"
       ? fullPolicy(model, weights)
       : loraPolicy(model, weights, { ...loraOptions(config) });
+  const policy = mixup === undefined ? start : withMovingReference(start, { every: config.syncReference!, mixup });
 
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
@@ -77,10 +81,10 @@ function loraOptions(config: TrainingConfig) {
   };
 }
 
-async function loadData(config: TrainingConfig, model: LanguageModel, tokenizer: Tokenizer) {
+async function loadData(config: TrainingConfig, objective: Objective, model: LanguageModel, tokenizer: Tokenizer) {
   const maxLength = Math.min(config.maxLength, model.maxPositions);
   const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
-  const adapt = rowAdapters[chosenObjectives(config)[0]!.rows]!;
+  const adapt = rowAdapter(config, objective);
   const train = await loadExamples(adapt, { ...options, files: config.data });
   const held = config.evalData && (await loadExamples(adapt, { ...options, files: config.evalData, limit: undefined }));
   return { train, held };

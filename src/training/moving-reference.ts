@@ -1,0 +1,138 @@
+/**
+ * A reference that follows the policy: Trust Region DPO, Gorbatovski et al. 2024 (arXiv 2404.09656). Every N steps
+ *
+ *   pi_ref <- alpha pi + (1 - alpha) pi_ref
+ *
+ * in all weights: a hard update for alpha = 1, a soft one below. What the reference holds of its own is
+ *
+ * - under full tuning, every weight;
+ * - with an adapter and hard updates, the adapter as it was at the last one: nothing of the model is held twice;
+ * - with an adapter and soft updates, the weights of the adapted layers. A mix of two adapters' matrices is not the mix of
+ *   their products: alpha B A + (1 - alpha) B' A' has up to both their ranks together, and one more with every update, so no
+ *   adapter can hold it. W_ref <- alpha (W + s B A) + (1 - alpha) W_ref is exact, at the price of these layers' memory.
+ *
+ * The reference moves before the step that follows a multiple of N, so that an evaluation there still compares with the
+ * one that was trained against; TRL moves it right after the step, which trains the same, and shows a KL of 0 there.
+ */
+
+import { z } from "zod";
+import { ConfigError } from "../errors.ts";
+import { loraScale } from "../models/lora.ts";
+import { mergeInto } from "../models/merge.ts";
+import { checkpointParameters } from "../models/parameters.ts";
+import type { Objective } from "../objectives/index.ts";
+import type { TrainingConfig } from "./config.ts";
+import { FlatArray } from "./flat.ts";
+import type { Policy } from "./policy.ts";
+
+/** Settings of the methods that have a reference. */
+export const movingReferenceSettings = {
+  syncReference: z
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .describe("let the reference follow the policy every N steps (TR-DPO); it stays if not given"),
+  referenceMixup: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe(
+      "share of the policy in the reference that follows it, 0.6 if not given; 1 copies it, and needs no memory for an adapter's layers",
+    ),
+};
+
+export type MovingReferenceSettings = z.input<z.ZodObject<typeof movingReferenceSettings>>;
+
+const DEFAULT_MIXUP = 0.6;
+
+export interface MovingReference {
+  /** What the reference holds of its own: a part of checkpoints. */
+  readonly values: FlatArray;
+  /** How many times it has moved since it was made. What was computed with it before is of another reference. */
+  readonly moves: number;
+  /** Moves it where this many steps done ask for it. */
+  follow(step: number): void;
+  /** The step whose policy the reference last moved to, at an evaluation after `step` steps; 0 for the start. */
+  since(step: number): number;
+}
+
+/** The share of the policy in an update, where the reference moves. Throws ConfigError for settings without effect. */
+export function referenceMixup(
+  { syncReference, referenceMixup: mixup, loss }: TrainingConfig,
+  objective: Pick<Objective, "needsReference">,
+): number | undefined {
+  if (syncReference === undefined) {
+    if (mixup === undefined) return undefined;
+    throw new ConfigError(
+      "--reference-mixup has no effect without --sync-reference, which says every how many steps the reference follows the policy.",
+    );
+  }
+  if (!objective.needsReference) {
+    throw new ConfigError(
+      `--sync-reference moves the reference, and --loss ${loss.join(",")} has none with these settings. Leave it out, or choose an objective with a reference.`,
+    );
+  }
+  return mixup ?? DEFAULT_MIXUP;
+}
+
+/** The policy with a reference that follows it, `mixup` of it every `every` steps. It starts where the policy does. */
+export function withMovingReference(policy: Policy, { every, mixup }: { every: number; mixup: number }): Policy {
+  const { values, parameters, update } = ownWeights(policy, mixup);
+  let moves = 0;
+  const moving: MovingReference = {
+    values,
+    get moves() {
+      return moves;
+    },
+    follow(step) {
+      if (step === 0 || step % every !== 0) return;
+      update();
+      moves++;
+    },
+    since: (step) => Math.max(0, Math.floor((step - 1) / every)) * every,
+  };
+  const referenceWeights = { ...policy.referenceWeights, ...Object.fromEntries(values.views) };
+  return { ...policy, referenceParameters: parameters, referenceWeights, moving };
+}
+
+interface OwnWeights extends Pick<Policy, "parameters"> {
+  readonly values: FlatArray;
+  readonly update: () => void;
+}
+
+function ownWeights(policy: Policy, mixup: number): OwnWeights {
+  if (policy.adapter && mixup < 1) return adaptedLayers(policy, policy.adapter, mixup);
+  const { trainable, parameters } = policy;
+  const values = new FlatArray([...trainable.views].map(([name, { dims }]) => ({ name, shape: dims })));
+  values.data.set(trainable.data);
+  return { values, parameters, update: () => mixInto(values.data, trainable.data, mixup) };
+}
+
+/** The adapted layers' weights, with the adapter merged into them. */
+function adaptedLayers(policy: Policy, adapter: NonNullable<Policy["adapter"]>, mixup: number): OwnWeights {
+  const { model, weights } = policy;
+  const names = [...adapter().modules.keys()].map((module) => `${module}.weight`);
+  const values = new FlatArray(names.map((name) => ({ name, shape: model.weights.get(name)! })));
+  const mix = (share: number) => {
+    const { modules, ...shape } = adapter();
+    const scale = loraScale({ ...shape, rankStabilized: shape.rsLora, modules: [] });
+    for (const [module, matrices] of modules) {
+      const name = `${module}.weight`;
+      const merged = mergeInto((weights[name]!.data as Float32Array).slice(), matrices, scale);
+      mixInto(values.views.get(name)!.data, merged, share);
+    }
+  };
+  mix(1);
+  return { values, parameters: checkpointParameters(model.weights), update: () => mix(mixup) };
+}
+
+/** reference <- share policy + (1 - share) reference; a whole share is a copy, bit for bit. */
+function mixInto(reference: Float32Array, policy: Float32Array, share: number): void {
+  if (share === 1) {
+    reference.set(policy);
+    return;
+  }
+  for (let i = 0; i < reference.length; i++) reference[i] = share * policy[i]! + (1 - share) * reference[i]!;
+}
