@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { labelledExamples } from "../data/labelled.ts";
 import type { RowAdapter } from "../data/load.ts";
+import { withMargin } from "../data/margin.ts";
 import { preferenceExample } from "../data/preferences.ts";
 import { rankedExample } from "../data/ranked.ts";
 import { ConfigError } from "../errors.ts";
@@ -77,10 +78,13 @@ function withoutDefault(type: z.ZodType): z.ZodType {
   return type instanceof z.ZodDefault ? (type.unwrap() as z.ZodType) : type;
 }
 
+/** The first one's default, and whose is another. */
 function differing(having: readonly ObjectiveDefinition[], name: string): string {
-  const type = having[0]!.options[name] as z.ZodType;
-  const each = having.map((d) => `${(d.options[name] as z.ZodType).safeParse(undefined).data} for ${d.name}`);
-  return `${type.description} (default ${each.join(", ")})`;
+  const defaultOf = ({ options }: ObjectiveDefinition) => (options[name] as z.ZodType).safeParse(undefined).data;
+  const usual = defaultOf(having[0]!);
+  const others = having.filter((one) => defaultOf(one) !== usual).map((one) => `${defaultOf(one)} for ${one.name}`);
+  const { description } = having[0]!.options[name] as z.ZodType;
+  return `${description} (default ${[usual, ...others].join(", ")})`;
 }
 
 export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
@@ -110,12 +114,19 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
 };
 
 /** How rows of each kind are read. */
-export const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | undefined>> = {
+const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | undefined>> = {
   pairs: preferenceExample,
   ranked: rankedExample,
   labelled: labelledExamples,
   texts: undefined,
 };
+
+/** How the rows of a run are read: by their kind, with the values of them that its objective needs. */
+export function rowAdapter(config: Pick<TrainingConfig, "method" | "loss">, { columns = {} }: Objective): RowAdapter {
+  const { rows } = chosenObjectives(config)[0]!;
+  const margin = (["margin", "logMargin"] as const).find((name) => name in columns);
+  return margin ? withMargin(preferenceExample, margin) : rowAdapters[rows]!;
+}
 
 /** What an example is called in messages, by the kind of its rows. */
 export const rowUnits: Readonly<Record<ObjectiveDefinition["rows"], string>> = {
@@ -158,6 +169,8 @@ export function resolveConfig(
       `--loss-weights has ${lossWeights.length} weights for ${loss.length} objectives (${loss.join(", ")}). Give one for each.`,
     );
   }
+  const twice = loss.find((one, i) => loss.indexOf(one) < i);
+  if (twice !== undefined) throw new ConfigError(`--loss names ${twice} twice. Give it once, with a weight.`);
   const chosen = loss.map((one) => objectives.find((definition) => definition.name === one)!);
   refuseIdle(objectives, chosen, settings);
   const common = z.object(trainingShape).parse(values);
@@ -168,8 +181,24 @@ export function resolveConfig(
     learningRate: common.learningRate ?? learningRate[common.tuning],
     loss,
     lossWeights: lossWeights ?? loss.map(() => 1),
-    objective: Object.assign({}, ...chosen.map(({ options }) => z.object(options).parse(settings))),
+    objective: objectiveSettings(chosen, settings),
   };
+}
+
+/**
+ * The options of the chosen objectives: those that were given, and the defaults on which all that have them agree. Each
+ * objective adds its own where they don't. Throws ConfigError for one that is out of an objective's range.
+ */
+function objectiveSettings(chosen: readonly ObjectiveDefinition[], given: FlatConfig): Record<string, unknown> {
+  const parsed = chosen.map(({ name, options }) => {
+    const { data, error } = z.object(options).safeParse(given);
+    if (data) return data as Record<string, unknown>;
+    const [issue] = error.issues;
+    throw new ConfigError(`${issue!.path.join(".")}: ${issue!.message} (--loss ${name})`);
+  });
+  const names = new Set(parsed.flatMap((own) => Object.keys(own)));
+  const values = [...names].map((name) => [name, new Set(parsed.flatMap((own) => own[name] ?? []))] as const);
+  return Object.fromEntries(values.flatMap(([name, all]) => (all.size === 1 ? [[name, [...all][0]]] : [])));
 }
 
 /** An option that no chosen objective has would be without effect. */
