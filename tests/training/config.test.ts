@@ -80,7 +80,7 @@ describe("a setting that is wrong is refused by its name:", () => {
     ["data", { data: [] }],
     ["data", { data: "" }],
     ["output", { output: "" }],
-    ["loss", { loss: "hinge" }],
+    ["loss", { loss: "hinges" }],
     ["beta", { beta: 0 }],
     ["beta", { beta: Number.NaN }],
     ["labelSmoothing", { labelSmoothing: 0.5 }],
