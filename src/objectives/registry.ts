@@ -15,6 +15,7 @@ import { exoPairLoss } from "./exo-pair.ts";
 import { hingeLoss } from "./hinge.ts";
 import { ipoLoss } from "./ipo.ts";
 import { nllLoss } from "./likelihood.ts";
+import { mpoLoss } from "./mpo.ts";
 import { ncaPairLoss } from "./nca-pair.ts";
 import { orpoLoss } from "./orpo.ts";
 import { robustLoss } from "./robust.ts";
@@ -47,6 +48,7 @@ export const definitions = [
   cpoSigmoidLoss,
   cpoHingeLoss,
   cpoIpoLoss,
+  mpoLoss,
   nllLoss,
 ] as const;
 

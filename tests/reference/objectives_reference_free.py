@@ -78,7 +78,7 @@ def trl_preference(setting: dict, policy: torch.Tensor, lengths: torch.Tensor) -
 def mpo(setting: dict, policy: torch.Tensor, lengths: torch.Tensor, extra: torch.Tensor, extra_lengths: torch.Tensor):
     """The probability of choosing the rejected completion, and the likelihood of the data that stands for the reference."""
     options = setting["options"]
-    scores = policy / lengths if options["average"] else policy
+    scores = policy / lengths if options["perToken"] else policy
     choice = torch.softmax(options["beta"] * scores, dim=1)
     data, tokens = (extra, extra_lengths) if setting["regularization"] else (policy[:, 0], lengths[:, 0])
     return choice[:, 1].mean() - options["regularizationWeight"] * data.sum() / tokens.sum()
@@ -97,7 +97,7 @@ SETTINGS = [
     {"method": "cpo", "loss": "ipo", "options": {"beta": 0.1, "cpoAlpha": 1.0}},
 ]  # fmt: skip
 MPO_SETTINGS = [
-    {"regularization": regularization, "options": {"beta": beta, "average": average, "regularizationWeight": weight}}
+    {"regularization": regularization, "options": {"beta": beta, "perToken": average, "regularizationWeight": weight}}
     for regularization, beta, average, weight in [
         (False, 1.0, False, 1.0),
         (True, 1.0, False, 1.0),
