@@ -21,7 +21,14 @@ export {
   type LoadModelOptions,
   loadModel,
 } from "./evaluation/loaded-model.ts";
-export { type Score, type ScoreOptions, score } from "./evaluation/score.ts";
+export {
+  type RewardScore,
+  type RewardScoreOptions,
+  type Score,
+  type ScoreOptions,
+  score,
+  scoreRewards,
+} from "./evaluation/score.ts";
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";

@@ -3,7 +3,16 @@
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
-import { checkpointParameters, type LanguageModel, loadWeights, modelFor, type Weights } from "../models/index.ts";
+import {
+  checkpointParameters,
+  type LanguageModel,
+  loadWeights,
+  modelFor,
+  refuseLanguageModel,
+  refuseRewardModel,
+  type ScoreKind,
+  type Weights,
+} from "../models/index.ts";
 import type { Parameters } from "../models/parameters.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { type GenerateOptions, type Generation, Generator, stopTokens } from "../sampling/index.ts";
@@ -29,7 +38,8 @@ export interface Answer extends Generation {
   readonly text: string;
 }
 
-interface Parts {
+/** A model in memory, of either kind. */
+export interface OpenedModel {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
@@ -38,16 +48,30 @@ interface Parts {
   readonly threads: number | undefined;
 }
 
-/** Opens a Hugging Face folder or GGUF file. Dispose of what it returns. Throws CheckpointError, ConfigError for an adapter that does not fit. */
-export async function loadModel(path: string, { adapter, threads }: LoadModelOptions = {}): Promise<LoadedModel> {
+/**
+ * Opens a model that scores completions by log-probabilities, or one that scores them by rewards. Throws CheckpointError,
+ * ConfigError for a model of the other kind and for an adapter that does not fit.
+ */
+export async function openModel(
+  path: string,
+  scores: ScoreKind,
+  { adapter, threads }: LoadModelOptions,
+): Promise<OpenedModel> {
   using checkpoint = await openCheckpoint(path);
   const model = modelFor(checkpoint);
+  if (scores === "reward") refuseLanguageModel(model, path);
+  else refuseRewardModel(model, path);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const lora = adapter === undefined ? undefined : readAdapter(adapter);
   const weights = loadWeights(checkpoint, model);
   const base = { parameters: checkpointParameters(model.weights), weights };
   const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;
-  return new LoadedModel({ checkpoint, model, tokenizer, parameters, weights: bound, threads });
+  return { checkpoint, model, tokenizer, parameters, weights: bound, threads };
+}
+
+/** Opens a Hugging Face folder or GGUF file. Dispose of what it returns. Throws as openModel. */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  return new LoadedModel(await openModel(path, "log-probability", options));
 }
 
 export class LoadedModel implements AsyncDisposable {
@@ -61,7 +85,7 @@ export class LoadedModel implements AsyncDisposable {
   private generator: Promise<Generator> | undefined;
 
   /** Use loadModel. */
-  constructor({ checkpoint, model, tokenizer, parameters, weights, threads }: Parts) {
+  constructor({ checkpoint, model, tokenizer, parameters, weights, threads }: OpenedModel) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.parameters = parameters;

@@ -1,4 +1,7 @@
-/** Log-probabilities of the completions of preference pairs under a model: what every objective is made of. */
+/**
+ * Scores of the completions of preference pairs: their log-probabilities under a language model, which every objective is
+ * made of, or a reward model's rewards.
+ */
 
 import { z } from "zod";
 import { describeOrigin, type TokenizedExample } from "../data/example.ts";
@@ -11,7 +14,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { trainingShape } from "../training/config.ts";
 import { batchInputs } from "../training/engine.ts";
 import { scoreProgram } from "../training/step.ts";
-import { loadModel } from "./loaded-model.ts";
+import { type OpenedModel, openModel } from "./loaded-model.ts";
 
 const { model, data, limit, chat, onBadRow, truncation, threads, microBatchTokens } = trainingShape;
 const length = z.number().int().positive().optional();
@@ -30,10 +33,14 @@ export const scoreSchema = z.strictObject({
   microBatchTokens,
 });
 
-export type ScoreOptions = z.input<typeof scoreSchema>;
+/** An adapter is put on the language model that it was trained on; a reward model has none. */
+const rewardScoreSchema = scoreSchema.omit({ adapter: true });
 
-/** One completion's score. The names are those of `scores.jsonl`. */
-export interface Score {
+export type ScoreOptions = z.input<typeof scoreSchema>;
+export type RewardScoreOptions = z.input<typeof rewardScoreSchema>;
+
+/** Of which completion a score is. The names are those of `scores.jsonl`. */
+interface ScoredCompletion {
   /** The row's place in its file, counted from 0. */
   readonly index: number;
   /** The row's file, where there are several. */
@@ -42,8 +49,18 @@ export interface Score {
   readonly prompt_tokens: number;
   /** Scored tokens: the completion's, its end token included. */
   readonly tokens: number;
+}
+
+/** One completion's score by a language model. */
+export interface Score extends ScoredCompletion {
   /** Sum of the tokens' log-probabilities given all before them, in nats. */
   readonly logp: number;
+}
+
+/** One completion's score by a reward model. */
+export interface RewardScore extends ScoredCompletion {
+  /** What the model reads at the completion's last token. Only differences for one prompt mean something. */
+  readonly reward: number;
 }
 
 export interface ScoreSummary {
@@ -63,54 +80,75 @@ export async function score(
   onScore: (score: Score) => void,
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
-  const settings = settle(options);
-  await using loaded = await loadModel(settings.model, settings);
-  const maxLength = settings.maxLength ?? loaded.model.maxPositions;
+  const settings = settle(scoreSchema, options);
+  const model = await openModel(settings.model, "log-probability", settings);
+  return scoreWith(model, settings, (completion, logp) => onScore({ ...completion, logp }), onStart);
+}
+
+/** Scores them by the reward model `model` instead. Throws as `score`. */
+export async function scoreRewards(
+  options: RewardScoreOptions,
+  onScore: (score: RewardScore) => void,
+  onStart?: (summary: ScoreSummary) => void,
+): Promise<ScoreSummary> {
+  const settings = settle(rewardScoreSchema, options);
+  const model = await openModel(settings.model, "reward", { threads: settings.threads });
+  return scoreWith(model, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
+}
+
+async function scoreWith(
+  { model, parameters, weights, tokenizer, threads }: OpenedModel,
+  settings: z.output<typeof rewardScoreSchema>,
+  onScore: (completion: ScoredCompletion, value: number) => void,
+  onStart?: (summary: ScoreSummary) => void,
+): Promise<ScoreSummary> {
+  const maxLength = settings.maxLength ?? model.maxPositions;
   const { examples, ledger } = await loadPreferences({
     ...settings,
     files: settings.data,
-    tokenizer: loaded.tokenizer,
+    tokenizer,
     maxLength,
     maxPromptLength: settings.maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)),
   });
   const summary = { pairs: examples.length, ledger };
   onStart?.(summary);
-  const { threads } = loaded;
-  await using program = await nodeRuntime.compile(scoreProgram(loaded.model, loaded.parameters), { threads });
-  const inputs = { ...loaded.weights, ...rotaryInputValues(loaded.model, longestSequence(examples)) };
-  const logps = async (group: readonly TokenizedExample[]) => {
-    const outputs = await program.run({ ...inputs, ...batchInputs(packExamples(group)) });
+  await using program = await nodeRuntime.compile(scoreProgram(model, parameters), { threads });
+  const inputs = { ...weights, ...rotaryInputValues(model, longestSequence(examples)) };
+  const valuesOf = async (group: readonly TokenizedExample[]) => {
+    const outputs = await program.run({ ...inputs, ...batchInputs(packExamples(group, model.padToken)) });
     return outputs.logps!.data as Float32Array;
   };
   const withFile = settings.data.length > 1;
   for (let start = 0; start < examples.length; start += windowSize) {
     const window = examples.slice(start, start + windowSize);
-    const scores = await scoreWindow(window, logps, settings.microBatchTokens);
+    const values = await scoreWindow(window, valuesOf, settings.microBatchTokens);
     window.forEach((example, i) => {
-      for (const row of scoreRows(example, scores[i]!, withFile)) onScore(row);
+      scoredCompletions(example, values[i]!, withFile).forEach((completion, c) => {
+        onScore(completion, values[i]![c]!);
+      });
     });
   }
   return summary;
 }
 
 /** Fills defaults in. Throws ConfigError that names the setting. */
-function settle(options: ScoreOptions): z.output<typeof scoreSchema> {
-  const { data: settings, error } = scoreSchema.safeParse(options);
-  if (settings) return settings;
-  const { path, message } = error.issues[0]!;
+function settle<T extends z.ZodObject>(schema: T, options: z.input<T>): z.output<T> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
   throw new ConfigError(path.length === 0 ? message : `${path.join(".")}: ${message}`);
 }
 
-/** The log-probabilities of each example's completions, computed in packed micro-batches. */
+/** The values of each example's completions, computed in packed micro-batches. */
 async function scoreWindow(
   examples: readonly TokenizedExample[],
-  logps: (group: readonly TokenizedExample[]) => Promise<Float32Array>,
+  valuesOf: (group: readonly TokenizedExample[]) => Promise<Float32Array>,
   budget: number,
 ): Promise<number[][]> {
   const scores: number[][] = [];
   for (const indices of planMicroBatches(examples.map(packedLength), budget)) {
     const group = indices.map((i) => examples[i]!);
-    const values = await logps(group);
+    const values = await valuesOf(group);
     let start = 0;
     for (const i of indices) {
       const end = start + examples[i]!.completions.length;
@@ -121,20 +159,20 @@ async function scoreWindow(
   return scores;
 }
 
-function scoreRows(
+/** What is said of each completion besides its value. Throws DataError where that is not finite. */
+function scoredCompletions(
   { origin, prompt, completions }: TokenizedExample,
-  logps: readonly number[],
+  values: readonly number[],
   withFile: boolean,
-): Score[] {
+): ScoredCompletion[] {
   return completions.map((ids, i) => {
-    const logp = logps[i]!;
     const completion = i === 0 ? "chosen" : "rejected";
-    if (!Number.isFinite(logp)) {
+    if (!Number.isFinite(values[i])) {
       throw new DataError(
-        `${describeOrigin(origin)}: the ${completion} completion's log-probability is ${logp}. The model's weights hold values that are not finite, or far out of range.`,
+        `${describeOrigin(origin)}: the ${completion} completion's score is ${values[i]}. The model's weights hold values that are not finite, or far out of range.`,
       );
     }
     const file = withFile ? { file: origin.file } : {};
-    return { index: origin.line - 1, ...file, completion, prompt_tokens: prompt.length, tokens: ids.length, logp };
+    return { index: origin.line - 1, ...file, completion, prompt_tokens: prompt.length, tokens: ids.length };
   });
 }

@@ -21,7 +21,7 @@ export function modelFor({ config, source }: Pick<Checkpoint, "config" | "source
 }
 
 export { type LoraInput, type LoraParameters, type LoraShape, withLora } from "./lora.ts";
-export type { LanguageModel } from "./model.ts";
+export type { LanguageModel, ScoreKind } from "./model.ts";
 export { checkpointParameters } from "./parameters.ts";
 export { refuseLanguageModel, refuseRewardModel } from "./reward.ts";
 export { withRewardHead } from "./reward-head.ts";

@@ -1,10 +1,17 @@
-/** `preftune score`: the log-probability of every completion, one JSON object a line. */
+/** `preftune score`: the log-probability of every completion, or its reward, one JSON object a line. */
 
 import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { z } from "zod";
 import { systemReason } from "../../checkpoints/files.ts";
 import { ConfigError } from "../../errors.ts";
-import { type Score, score, scoreSchema } from "../../evaluation/score.ts";
+import {
+  type RewardScore,
+  type Score,
+  type ScoreSummary,
+  score,
+  scoreRewards,
+  scoreSchema,
+} from "../../evaluation/score.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
@@ -14,6 +21,8 @@ import { ledgerLines } from "../terminal/summary.ts";
 
 const schema = z.strictObject({
   ...scoreSchema.shape,
+  model: scoreSchema.shape.model.optional(),
+  rewardModel: z.string().min(1).optional().describe("score by this reward model's rewards instead"),
   output: z.string().min(1).describe("the file to write, one JSON object a completion"),
 });
 
@@ -22,11 +31,12 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
   summary: "Score the completions of preference pairs with a model",
   description:
     "Writes one JSON object a completion, in the order of the data: index, completion (chosen or rejected), prompt_tokens, " +
-    "tokens, and logp, the sum of the tokens' log-probabilities in nats.",
+    "tokens, and logp, the sum of the tokens' log-probabilities in nats; with --reward-model in its place reward.",
   schema,
   groups: {
     "Model and data": {
       model: "path",
+      rewardModel: "folder",
       adapter: "folder",
       data: "files",
       output: "file",
@@ -37,12 +47,16 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
     Length: { maxLength: true, maxPromptLength: true, truncation: true },
     Machine: { threads: true, microBatchTokens: true },
   },
-  examples: ["preftune score --model SmolLM2-135M-Instruct.gguf --data pairs.jsonl --output scores.jsonl"],
+  examples: [
+    "preftune score --model SmolLM2-135M-Instruct.gguf --data pairs.jsonl --output scores.jsonl",
+    "preftune score --reward-model runs/reward/model --data pairs.jsonl --output rewards.jsonl",
+  ],
   run,
 };
 
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const { output, ...options } = checkSettings(schema, flags, given);
+  const scorer = scorerOf(options);
   const screen = new Screen(io.stdout);
   using file = new WholeFile(output);
   using interruption = watchInterrupt(() => {
@@ -51,16 +65,30 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
     process.exit(interruption.exitCode);
   });
   let [written, total] = [0, 0];
-  const write = (row: Score) => {
+  const write = (row: Score | RewardScore) => {
     file.write(`${JSON.stringify(row)}\n`);
     screen.status(`${formatCount(++written)} of ${formatCount(total)} completions scored`);
   };
-  const { pairs, ledger } = await score(options, write, (summary) => {
+  const { pairs, ledger } = await scorer(write, (summary) => {
     total = 2 * summary.pairs;
   }).finally(() => screen.clearStatus());
   file.complete();
   screen.print(...ledgerLines("rows", ledger), `${formatCount(pairs)} pairs scored: ${output}`);
   return 0;
+}
+
+/** Which model scores. Throws ConfigError unless one is given. */
+function scorerOf({ model, rewardModel, adapter, ...options }: Omit<z.input<typeof schema>, "output">) {
+  type OnStart = (summary: ScoreSummary) => void;
+  if (rewardModel === undefined) {
+    if (model === undefined) throw new ConfigError("Give --model, or --reward-model to score by rewards.");
+    return (write: (row: Score) => void, onStart: OnStart) => score({ ...options, model, adapter }, write, onStart);
+  }
+  if (model !== undefined || adapter !== undefined) {
+    throw new ConfigError(`Give either --reward-model or --${model === undefined ? "adapter" : "model"}, not both.`);
+  }
+  return (write: (row: RewardScore) => void, onStart: OnStart) =>
+    scoreRewards({ ...options, model: rewardModel }, write, onStart);
 }
 
 /** A text file that has its name only once it is complete. */
