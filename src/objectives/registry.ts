@@ -6,6 +6,7 @@ import { aotUnpairedLoss } from "./aot-unpaired.ts";
 import { apoDownLoss } from "./apo-down.ts";
 import { apoZeroLoss } from "./apo-zero.ts";
 import { bcoPairLoss } from "./bco-pair.ts";
+import { bradleyTerryLoss } from "./bradley-terry.ts";
 import { sftLoss } from "./chosen-likelihood.ts";
 import { cpoHingeLoss, cpoIpoLoss, cpoSigmoidLoss } from "./cpo.ts";
 import type { MethodName, ObjectiveDefinition } from "./definition.ts";
@@ -50,6 +51,7 @@ export const definitions = [
   cpoIpoLoss,
   mpoLoss,
   nllLoss,
+  bradleyTerryLoss,
 ] as const;
 
 type Definition = (typeof definitions)[number];

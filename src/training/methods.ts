@@ -87,6 +87,9 @@ function differing(having: readonly ObjectiveDefinition[], name: string): string
   return `${description} (default ${[usual, ...others].join(", ")})`;
 }
 
+/** A reward model writes no texts, so there is nothing to sample. */
+const noSamples = z.number().int().min(0).max(0).default(0).describe("none: a reward model writes no texts");
+
 export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   dpo: method({
     name: "dpo",
@@ -110,6 +113,13 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
     settings: movingReferenceSettings,
     learningRate: { lora: 5e-5, full: 1e-6 },
+  }),
+  reward: method({
+    name: "reward",
+    summary: "Train a reward model on preferences: how good a completion is, as a number",
+    // The head starts from nothing, so it needs larger steps than what only bends a model that is there.
+    learningRate: { lora: 1e-4, full: 1e-5 },
+    settings: { samplePrompts: noSamples, klSamples: noSamples },
   }),
 };
 

@@ -23,5 +23,7 @@ export const orpo = tuner("orpo");
 export const simpo = tuner("simpo");
 /** Contrastive Preference Optimization. */
 export const cpo = tuner("cpo");
+/** A Bradley-Terry reward model: the result is `model/`, a sequence classifier with one label. */
+export const reward = tuner("reward");
 
 export type DpoOptions = TrainingOptions;

@@ -65,6 +65,12 @@ function trainingCommand(method: Method): CommandDefinition {
         keepCheckpoints: true,
         samplePrompts: true,
         sampleTokens: true,
+        klSamples: true,
+        maxKl: "nats",
+        maxKlAction: true,
+        earlyStopping: true,
+        keepBest: true,
+        bestMetric: true,
       },
       Run: { output: "folder", seed: true, threads: true, microBatchTokens: true },
     },
@@ -101,7 +107,7 @@ async function run(method: Method, invocation: Invocation): Promise<number> {
     return interruption.exitCode ?? 1;
   }
   reporter?.finish(result);
-  if (reporter) io.stdout.write(`\n${nextText(options, result.result)}\n`);
+  if (reporter) io.stdout.write(`\n${nextText(method, options, result.result)}\n`);
   else io.stdout.write(`${result.result}\n`);
   return 0;
 }
@@ -125,9 +131,11 @@ function resumedSettings({ name }: Method, asked: Settings): Settings {
 }
 
 /** Where the result is, and what can be done with it. */
-function nextText({ model, tuning }: TrainingOptions, result: string): string {
+function nextText(method: Method, { model, tuning, data }: TrainingOptions, result: string): string {
   const target = tuning === "full" ? ["--model", result] : ["--model", model, "--adapter", result];
-  return [`result  ${result}`, `try it  ${commandLine("preftune", "generate", ...target, "--prompt", "...")}`].join(
-    "\n",
-  );
+  const words =
+    method.name === "reward"
+      ? ["score", "--reward-model", result, "--data", [data].flat().join(","), "--output", "rewards.jsonl"]
+      : ["generate", ...target, "--prompt", "..."];
+  return [`result  ${result}`, `try it  ${commandLine("preftune", ...words)}`].join("\n");
 }
