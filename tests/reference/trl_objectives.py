@@ -4,9 +4,10 @@
 
 All cases: stories260K with all its weights, float32 on the CPU, no dropout, the same start and the same HH rows in file order, the first usable
 pairs of at most `max_length` tokens, gone through `epochs` times; AdamW (betas 0.9 and 0.999, epsilon 1e-8, no decay), gradient norm clipped at
-1, and the linear schedule without warm-up. A step is one micro-batch of TRL's, for KTO and BCO of as many completions as the others have pairs:
-completion i of them is the chosen one of pair i where i is even, else the rejected one. TRL tokenizes the texts itself; the ids that reach its
-model are checked against preftune's rule. A case's "method" and "options" are preftune's, from which tests/parity/objectives.test.ts runs it.
+1, and the linear schedule without warm-up. A step is one micro-batch of TRL's unless said below, for KTO and BCO of as many completions as
+the others have pairs: completion i of them is the chosen one of pair i where i is even, else the rejected one. TRL tokenizes the texts itself;
+the ids that it trains on are checked against preftune's rule. A case's "trl" is TRL's configuration, its "preftune" what preftune takes for the
+same, which tests/parity/objectives.test.ts runs.
 
 Each step has the loss, the norm of the gradient before clipping, and the reward margin, all as TRL logs them (the margin of KTO and BCO: mean
 of the chosen completions less mean of the rejected).
@@ -17,15 +18,15 @@ What to know of TRL 1.13, found while making these:
 - bco_pair: no running mean (Jung et al. 2024, delta), so it is compared with preftune's without the shift. nca_pair, bco_pair, sppo_hard and
   apo_* leave the f-divergence out; they read log-ratios, not scores.
 - exo_pair with TRL's default `label_smoothing` 0 is infinite: log 0.
-- sft, and the NLL term of CPO and ORPO: the mean over all tokens of the micro-batch, so that a long completion weighs more and the loss
-  depends on how a step is cut into micro-batches. Where preftune means by completion first (Pang et al. 2024, equation 2: 1 / |y|), TRL runs
-  with micro-batches of one pair, accumulated: then both are the same mean. These cases have "micro_batch": 1.
+- sft, and the NLL term of CPO and ORPO: the mean over all tokens of the micro-batch, so that with accumulation the loss depends on how a step is
+  cut. preftune means over the step's tokens. RPO's term is a mean by completion first (Pang et al. 2024: 1 / |y|): its case gives TRL
+  micro-batches of one pair, accumulated, where [sigmoid, sft] is just that.
 - ORPO's NLL counts the prompt's tokens too (Hong et al. 2024, equation 6, has the completion's alone). Its case has empty prompts: there is
   nothing else to count then.
-- KTO compares each prompt with the completion *before* it in its micro-batch (Ethayarajh et al. 2024, section 4.1: after it). TRL gets every step's
-  rows in reverse, which changes nothing but that: its mean is over the same pairs then.
-- BCO: delta is the plain mean of all rewards from the beginning, updated with a batch before that batch's own loss; the paper's equation 12 is
-  a moving average of the mean over desirable and the mean over undesirable.
+- KTO compares each prompt with the completion *before* it in its micro-batch (Ethayarajh et al. 2024: with the one after it). TRL gets every
+  step's rows in reverse, which changes nothing but that: its mean is over the same prompts and completions then. No two prompts here are
+  the same; of two rows with one prompt TRL takes each other's completion, which is not mismatched.
+- BCO: delta is the mean of all rewards from the beginning, with those of the present micro-batch.
 - CPO: `loss_type="alphapo"` is simpo with cpo_alpha 0 and leaves `alpha` at 0, where AlphaPO is SimPO: alpha has to be given. sigmoid and hinge
   read summed log-probabilities, simpo and ipo averaged ones.
 - TR-DPO: the reference is updated after steps whose number, from 1, `ref_model_sync_steps` divides.
@@ -48,7 +49,7 @@ from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl_common import GOLDEN, Pair, completion_ids, first_pairs, load_model, made_with, write
 from text_common import stories260k
 
-SETTINGS = {"model": "stories260K", "steps": 20, "epochs": 2, "batch_size": 4, "max_length": 96, "learning_rate": 1e-4}
+SETTINGS = {"model": "stories260K", "steps": 20, "epochs": 2, "batch_size": 4, "max_length": 80, "learning_rate": 1e-4}
 TARGET = "objectives.json"
 
 
@@ -76,10 +77,11 @@ CASES = {
     "apo_down": pairwise("apo_down"),
     "discopop": pairwise("discopop"),
     "sigmoid_norm": pairwise("sigmoid_norm", beta=2.0, preftune={"beta": 2.0}),
-    "sft": pairwise("sft", micro_batch=1),
+    "sft": pairwise("sft"),
     "sigmoid+bco_pair+sft": pairwise(
-        "sigmoid,bco_pair,sft", loss_weights=[0.8, 0.2, 1.0], micro_batch=1, preftune={"lossWeights": [0.8, 0.2, 1.0]}
+        "sigmoid,bco_pair,sft", loss_weights=[0.8, 0.2, 1.0], preftune={"lossWeights": [0.8, 0.2, 1.0]}
     ),
+    "sigmoid, RPO": pairwise("sigmoid,sft", loss_weights=[1.0, 0.5], micro_batch=1, preftune={"loss": "sigmoid", "rpoAlpha": 0.5}),
     "sigmoid, forward_kl": pairwise("sigmoid", f_divergence_type="forward_kl", preftune={"fDivergence": "forward_kl"}),
     "sigmoid, js_divergence": pairwise("sigmoid", f_divergence_type="js_divergence", preftune={"fDivergence": "js_divergence"}),
     "sigmoid, alpha_divergence": pairwise(
@@ -89,10 +91,10 @@ CASES = {
     "sigmoid, LD-DPO": pairwise("sigmoid", ld_alpha=0.5, preftune={"ldAlpha": 0.5}),
     "sigmoid, WPO": pairwise("sigmoid", use_weighting=True, preftune={"wpo": True}),
     "sigmoid, TR-DPO soft": pairwise(
-        "sigmoid", sync_ref_model=True, ref_model_mixup_alpha=0.6, ref_model_sync_steps=1, preftune={"referenceMixup": 0.6, "referenceSyncSteps": 1}
+        "sigmoid", sync_ref_model=True, ref_model_mixup_alpha=0.6, ref_model_sync_steps=1, preftune={"referenceMixup": 0.6, "syncReference": 1}
     ),
     "sigmoid, TR-DPO hard": pairwise(
-        "sigmoid", sync_ref_model=True, ref_model_mixup_alpha=1.0, ref_model_sync_steps=6, preftune={"referenceMixup": 1.0, "referenceSyncSteps": 6}
+        "sigmoid", sync_ref_model=True, ref_model_mixup_alpha=1.0, ref_model_sync_steps=6, preftune={"referenceMixup": 1.0, "syncReference": 6}
     ),
     "kto": case("kto", preftune={"method": "kto"}),
     "kto, weights": case(
@@ -100,14 +102,14 @@ CASES = {
     ),
     "apo_zero_unpaired": case("kto", loss_type="apo_zero_unpaired", preftune={"method": "kto", "loss": "apo_zero_unpaired"}),
     "bco": case("bco", preftune={"method": "bco"}),
-    "orpo": case("orpo", micro_batch=1, empty_prompts=True, preftune={"method": "orpo"}),
-    "cpo": case("cpo", micro_batch=1, preftune={"method": "cpo"}),
-    "cpo, smoothed": case("cpo", micro_batch=1, label_smoothing=0.1, preftune={"method": "cpo", "labelSmoothing": 0.1}),
-    "cpo hinge": case("cpo", micro_batch=1, loss_type="hinge", preftune={"method": "cpo", "loss": "hinge"}),
-    "cpo ipo": case("cpo", micro_batch=1, loss_type="ipo", preftune={"method": "cpo", "loss": "ipo"}),
+    "orpo": case("orpo", empty_prompts=True, preftune={"method": "orpo"}),
+    "cpo": case("cpo", preftune={"method": "cpo"}),
+    "cpo, smoothed": case("cpo", label_smoothing=0.1, preftune={"method": "cpo", "labelSmoothing": 0.1}),
+    "cpo hinge": case("cpo", loss_type="hinge", preftune={"method": "cpo", "loss": "hinge"}),
+    "cpo ipo": case("cpo", loss_type="ipo", preftune={"method": "cpo", "loss": "ipo"}),
     "simpo": case("cpo", loss_type="simpo", cpo_alpha=0.0, beta=2.0, simpo_gamma=1.0, preftune={"method": "simpo", "beta": 2.0, "gamma": 1.0}),
     "alphapo": case(
-        "cpo", loss_type="alphapo", alpha=0.25, beta=2.0, simpo_gamma=1.0, preftune={"method": "simpo", "loss": "alphapo", "beta": 2.0}
+        "cpo", loss_type="alphapo", alpha=0.25, beta=2.0, simpo_gamma=1.0, preftune={"method": "simpo", "loss": "alphapo", "alpha": 0.25, "beta": 2.0, "gamma": 1.0}
     ),
 }  # fmt: skip
 
