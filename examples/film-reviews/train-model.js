@@ -9,7 +9,7 @@ import { generationConfig, modelConfig } from "../../dist/demo/model.js";
 import { pretrain } from "../../dist/demo/pretrain.js";
 import { tokenizerFromFiles } from "../../dist/text/tokenizer.js";
 
-const options = { steps: 3000, batchSize: 16, learningRate: 3e-3, warmupSteps: 50, seed: 0, evaluateEvery: 250 };
+const options = { steps: 6000, batchSize: 16, learningRate: 3e-3, warmupSteps: 50, seed: 0, evaluateEvery: 250 };
 
 const started = performance.now();
 const tokenizer = exampleTokenizer();

@@ -48,8 +48,8 @@ export function demoRun({ output, seed, threads, pairs }: DemoOptions) {
     output,
     // All weights: an adapter large enough to turn so small a model costs it its spelling.
     tuning: "full",
-    learningRate: 4e-4,
-    beta: 0.2,
+    learningRate: 5e-4,
+    beta: 0.4,
     batchSize: 16,
     ...(seed !== 0 && { seed }),
     ...(threads !== undefined && { threads }),

@@ -38,7 +38,7 @@ describe("the demo, with fewer samples", () => {
   });
 
   it("turns reviews that are half blame into praise", () => {
-    expect(positives(report.before)).toBeLessThan(0.7);
+    expect(positives(report.before)).toBeLessThan(0.65);
     expect(positives(report.after)).toBeGreaterThan(0.8);
     expect(report.after.map(({ question }) => question)).toEqual(report.before.map(({ question }) => question));
     expect(told).toEqual(["before 60", "after 60"]);
@@ -54,9 +54,9 @@ describe("the demo, with fewer samples", () => {
     expect(after["eval_rewards/margins"]).toBeGreaterThan(1);
   });
 
-  it("measures how far the policy moved: not at all without tuning, a few nats with it", () => {
+  it("measures how far the policy moved: a nat or two, since turning half of all reviews around takes ln 2", () => {
     expect(report.divergence.mean).toBeGreaterThan(0.3);
-    expect(report.divergence.mean).toBeLessThan(20);
+    expect(report.divergence.mean).toBeLessThan(4);
     expect(report.divergence.standardError).toBeLessThan(report.divergence.mean);
   });
 
