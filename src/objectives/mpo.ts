@@ -14,7 +14,22 @@
  */
 
 import { z } from "zod";
-import { abs, add, div, matmul, maximum, mul, neg, reshape, sigmoid, sub, type Tensor } from "../tensor/index.ts";
+import {
+  abs,
+  add,
+  constant,
+  div,
+  greaterOrEqual,
+  matmul,
+  maximum,
+  mul,
+  neg,
+  reshape,
+  sigmoid,
+  sub,
+  type Tensor,
+  where,
+} from "../tensor/index.ts";
 import { defineObjective } from "./definition.ts";
 import type { ScoredCompletions, StepContext } from "./objective.ts";
 import { rewardMetrics } from "./pairwise.ts";
@@ -26,8 +41,8 @@ import { rewardMetrics } from "./pairwise.ts";
 export const mpoColumns = { preference: "completion", regularizes: "completion" } as const;
 
 /**
- * The step's loss is the mean over its E examples. What is said of its pairs alone is times E / pairs, and a
- * log-probability times E / (tokens of the reference data), so that the mean is over those.
+ * The step's loss is the mean over its E examples. A pair's regret is times E / pairs, and a log-probability times
+ * E / (tokens of the reference data), so that each term is a mean over its own.
  */
 const shares: StepContext = {
   values: { pairShare: "step", tokenShare: "step" },
@@ -71,29 +86,31 @@ export const mpoLoss = defineObjective({
       const { preference, regularizes } = columns as Record<keyof typeof mpoColumns, Tensor>;
       const isChosen = maximum(preference, 0);
       const isRejected = maximum(neg(preference), 0);
-      const isPair = mul(0.5, perExample(abs(preference), completions));
-      /** What is said of each pair, so that its mean over all examples is that over the pairs. */
-      const ofPairs = (values: Tensor) => mul(mul(isPair, step.pairShare!), values);
-
+      const inPair = mul(0.5, perExample(abs(preference), completions));
       const scores = mul(beta, perToken ? div(policy, lengths) : policy);
-      const chosen = perExample(mul(isChosen, scores), completions);
-      const rejected = perExample(mul(isRejected, scores), completions);
-      const margin = sub(chosen, rejected);
-      const regret = ofPairs(sigmoid(neg(margin)));
-      const nll = neg(mul(step.tokenShare!, perExample(mul(regularizes, policy), completions)));
-      const ofSide = (side: Tensor, values: Tensor) => ofPairs(perExample(mul(side, values), completions));
-      const rewards = Object.entries(rewardMetrics({ chosen, rejected }, 1));
+      const ofSide = (side: Tensor, values: Tensor) => perExample(mul(side, values), completions);
+      const rewards = { chosen: ofSide(isChosen, scores), rejected: ofSide(isRejected, scores) };
+      const margin = sub(rewards.chosen, rewards.rejected);
+      const regret = mul(mul(step.pairShare!, inPair), sigmoid(neg(margin)));
+      const nll = neg(mul(step.tokenShare!, ofSide(regularizes, policy)));
+      const ofPairs = {
+        ...rewardMetrics(rewards, 1),
+        "choices/chosen": sigmoid(margin),
+        "choices/undecided": mul(4, mul(sigmoid(margin), sigmoid(neg(margin)))),
+        "logps/chosen": ofSide(isChosen, policy),
+        "logps/rejected": ofSide(isRejected, policy),
+        "lengths/chosen": ofSide(isChosen, lengths),
+        "lengths/rejected": ofSide(isRejected, lengths),
+      };
+      const notOfPairs = constant(Number.NaN);
+      const isPair = greaterOrEqual(inPair, 0.5);
       return {
         losses: regularizationWeight === 0 ? regret : add(regret, mul(regularizationWeight, nll)),
         metrics: {
-          ...Object.fromEntries(rewards.map(([name, values]) => [name, ofPairs(values)])),
-          "choices/chosen": ofPairs(sigmoid(margin)),
-          "choices/undecided": ofPairs(mul(4, mul(sigmoid(margin), sigmoid(neg(margin))))),
+          ...Object.fromEntries(
+            Object.entries(ofPairs).map(([name, values]) => [name, where(isPair, values, notOfPairs)]),
+          ),
           nll_loss: nll,
-          "logps/chosen": ofSide(isChosen, policy),
-          "logps/rejected": ofSide(isRejected, policy),
-          "lengths/chosen": ofSide(isChosen, lengths),
-          "lengths/rejected": ofSide(isRejected, lengths),
         },
       };
     },

@@ -63,7 +63,7 @@ async function stepOn(
     return { dims, data: runtime === interpreter ? Float64Array.from(values) : Float32Array.from(values) };
   };
   let loss = 0;
-  const means: Record<string, number> = {};
+  const values: Record<string, number[]> = {};
   const gradient: number[][] = examples.map(() => []);
   for (const group of groups) {
     const members = group.map((i) => examples[i]!);
@@ -79,17 +79,21 @@ async function stepOn(
       [columnInput("regularizes")]: array(completions.map(({ regularizes }) => regularizes)),
       ...Object.fromEntries(Object.entries(known).map(([name, value]) => [stepInput(name), array([value], [])])),
     });
-    const sumOf = (name: string) => numbers(results[name]!).reduce((a, b) => a + b, 0) / examples.length;
-    loss += sumOf("losses");
-    for (const name of Object.keys(metrics)) means[name] = (means[name] ?? 0) + sumOf(name);
+    loss += numbers(results.losses!).reduce((a, b) => a + b, 0) / examples.length;
+    for (const name of Object.keys(metrics)) values[name] = [...(values[name] ?? []), ...numbers(results[name]!)];
     const slopes = numbers(results.slope!);
     for (const [at, i] of group.entries()) {
       gradient[i] = members[at]!.map(() => slopes.shift()! / examples.length);
     }
   }
-  return { loss, metrics: means, gradient };
+  // NaN is not of that example.
+  const means = Object.entries(values).map(
+    ([name, each]) => [name, mean(each.filter((x) => !Number.isNaN(x)))] as const,
+  );
+  return { loss, metrics: Object.fromEntries(means), gradient };
 }
 
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 const sigma = (x: number): number => 1 / (1 + Math.exp(-x));
 const logProbability = fc.double({ min: -40, max: 0, noNaN: true });
 const unweighted = { regularizationWeight: 0 };
