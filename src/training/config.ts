@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 
 const count = z.number().int().positive();
@@ -89,6 +90,8 @@ export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
   readonly lossWeights: readonly number[];
   /** The options of these objectives, and of no others. */
   readonly objective: Readonly<Record<string, unknown>>;
+  /** Of supervised fine-tuning: texts.ts. */
+  readonly score?: Score;
 };
 
 /** Settings that do not change what is computed: a resumed run may have others. */

@@ -9,6 +9,7 @@ import type { RowAdapter } from "../data/load.ts";
 import { withMargin } from "../data/margin.ts";
 import { preferenceExample } from "../data/preferences.ts";
 import { rankedExample } from "../data/ranked.ts";
+import { scores, textExample } from "../data/texts.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -90,6 +91,14 @@ function differing(having: readonly ObjectiveDefinition[], name: string): string
 /** A reward model writes no texts, so there is nothing to sample. */
 const noSamples = z.number().int().min(0).max(0).default(0).describe("none: a reward model writes no texts");
 
+/** Which tokens of a row are learned. */
+const score = z
+  .enum(scores)
+  .optional()
+  .describe(
+    "tokens that are learned: of the completion, all, or of the assistant's turns; by the kind of row if not given",
+  );
+
 export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   dpo: method({
     name: "dpo",
@@ -114,6 +123,12 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     settings: movingReferenceSettings,
     learningRate: { lora: 5e-5, full: 1e-6 },
   }),
+  sft: method({
+    name: "sft",
+    summary: "Fine-tune a model on texts, conversations or completions, by their likelihood",
+    learningRate: { lora: 2e-4, full: 2e-5 },
+    settings: { score },
+  }),
   reward: method({
     name: "reward",
     summary: "Train a reward model on preferences: how good a completion is, as a number",
@@ -128,7 +143,7 @@ const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | und
   pairs: preferenceExample,
   ranked: rankedExample,
   labelled: labelledExamples,
-  texts: undefined,
+  texts: textExample,
 };
 
 /** How the rows of a run are read: by their kind, with the values of them that its objective needs. */

@@ -1,17 +1,23 @@
 /** The methods of training as functions: one call, one run directory. */
 
+import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "./methods.ts";
 import type { RunResult } from "./observer.ts";
 import { type RunControl, tune } from "./run.ts";
 
+interface SftSettings {
+  readonly score?: Score | undefined;
+}
+
 /**
  * Tunes a model. Writes the run directory `output`; the result is `adapter/` or `model/` in it. Throws PreftuneError with
  * what to mend.
  */
-type Tuner = (options: TrainingOptions, control?: RunControl) => Promise<RunResult>;
+type Tuner<Own> = (options: TrainingOptions & Own, control?: RunControl) => Promise<RunResult>;
 
-function tuner(name: MethodName): Tuner {
+/** `Own` are the settings of this method alone. */
+function tuner<Own = unknown>(name: MethodName): Tuner<Own> {
   return async (options, control = {}) => tune(resolveConfig(methods[name]!, options), control);
 }
 
@@ -23,7 +29,10 @@ export const orpo = tuner("orpo");
 export const simpo = tuner("simpo");
 /** Contrastive Preference Optimization. */
 export const cpo = tuner("cpo");
+/** Supervised fine-tuning: next-token likelihood of completions, conversations or texts. */
+export const sft = tuner<SftSettings>("sft");
 /** A Bradley-Terry reward model: the result is `model/`, a sequence classifier with one label. */
 export const reward = tuner("reward");
 
 export type DpoOptions = TrainingOptions;
+export type SftOptions = TrainingOptions & SftSettings;

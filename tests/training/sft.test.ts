@@ -1,0 +1,182 @@
+/** Supervised fine-tuning: what is scored, what a step's loss is, and whole runs. */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readAdapter } from "../../src/checkpoints/peft.ts";
+import type { TokenizedExample } from "../../src/data/example.ts";
+import { scoredLengths } from "../../src/data/microbatch.ts";
+import { nll, type Objective } from "../../src/objectives/index.ts";
+import { Random } from "../../src/random.ts";
+import { interpreter } from "../../src/runtime/interpreter.ts";
+import { nodeRuntime } from "../../src/runtime/node.ts";
+import { Engine } from "../../src/training/engine.ts";
+import { evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
+import type { Metrics, RunObserver } from "../../src/training/observer.ts";
+import { fullPolicy } from "../../src/training/policy.ts";
+import { ReferenceScores } from "../../src/training/reference.ts";
+import { Trainer } from "../../src/training/trainer.ts";
+import { type SftOptions, sft } from "../../src/training/tuners.ts";
+import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
+
+/** One completion each, some of whose tokens are only context. */
+function maskedTexts(count: number): TokenizedExample[] {
+  const random = new Random(3);
+  return tinyPairs(count).map(({ origin, prompt, completions: [ids] }) => {
+    const scored = Uint8Array.from(ids!, (_, i) => (i === 0 ? 1 : random.below(2)));
+    return { origin, prompt, completions: [ids!], scored: [scored] };
+  });
+}
+
+const policy = () => fullPolicy(tinyModel, tinyWeights());
+const engineFor = (objective: Objective, of = policy()) =>
+  Engine.create({ policy: of, objective, runtime: nodeRuntime, threads: 1, maxPositions: 32 });
+
+describe("a completion of which some tokens are scored", () => {
+  const texts = maskedTexts(6);
+
+  it("has these tokens' log-probabilities as it has them unmasked, and their sum", async () => {
+    await using engine = await engineFor(nll());
+    const whole = await engine.score(
+      "policy",
+      texts.map(({ scored: _, ...text }) => text),
+    );
+    const masked = await engine.score("policy", texts);
+    masked.forEach(({ logp, tokens }, i) => {
+      const kept = whole[i]!.tokens.filter((_, t) => texts[i]!.scored![0]![t] === 1);
+      expect(tokens.length).toBe(kept.length);
+      for (const [t, value] of tokens.entries()) expect(value).toBeCloseTo(kept[t]!, 4);
+      expect(logp).toBeCloseTo(
+        kept.reduce((a, b) => a + b, 0),
+        3,
+      );
+    });
+  });
+});
+
+describe.each(["tokens", "completions"] as const)("a step on the mean over %s", (average) => {
+  const texts = maskedTexts(9);
+
+  async function step(microBatchTokens: number) {
+    const trained = policy();
+    const objective = nll({ average });
+    await using engine = await engineFor(objective, trained);
+    await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+    const config = {
+      optimizer: "adamw",
+      weightDecay: 0,
+      learningRate: 1e-3,
+      schedule: "constant",
+      warmupSteps: 0,
+      maxGradNorm: 1,
+      microBatchTokens,
+    } as const;
+    const trainer = new Trainer({ policy: trained, objective, engine, evaluator, config, steps: 1 });
+    await trainer.check(texts);
+    const before = await evaluateAll(engine, evaluator);
+    const metrics = await trainer.step(0, texts);
+    return { metrics, before, gradients: engine.gradients.data.slice() };
+  }
+
+  async function evaluateAll(engine: Engine, evaluator: ObjectiveEvaluator) {
+    const reference = new ReferenceScores((examples) => engine.score("reference", examples));
+    return (await evaluate(texts, { engine, evaluator, reference, microBatchTokens: 25, step: 0 }))!;
+  }
+
+  it("is that mean, in training and in evaluation", async () => {
+    const { metrics, before } = await step(1000);
+    await using engine = await engineFor(nll());
+    const scores = await engine.score("policy", texts);
+    const lengths = texts.flatMap(scoredLengths);
+    const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+    const expected =
+      average === "tokens"
+        ? -sum(scores.map(({ logp }) => logp)) / sum(lengths)
+        : -sum(scores.map(({ logp }, i) => logp / lengths[i]!)) / texts.length;
+    expect(metrics.loss).toBeCloseTo(expected, 5);
+    expect(before.eval_loss).toBeCloseTo(expected, 5);
+    expect(metrics["lengths/completion"]).toBeCloseTo(sum(lengths) / texts.length, 6);
+  });
+
+  it("has the large batch's gradient, whatever the micro-batches", async () => {
+    const [large, ...small] = await Promise.all([1000, 40, 1].map(step));
+    for (const { metrics, gradients } of small) {
+      expect(metrics.loss).toBeCloseTo(large!.metrics.loss!, 5);
+      expect(metrics.grad_norm! / large!.metrics.grad_norm!).toBeCloseTo(1, 4);
+      const most = large!.gradients.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+      const distance = gradients.reduce((m, x, i) => Math.max(m, Math.abs(x - large!.gradients[i]!)), 0);
+      expect(distance).toBeLessThan(1e-4 * most);
+    }
+  });
+});
+
+describe("a run of supervised fine-tuning", () => {
+  const folder = mkdtempSync(join(tmpdir(), "preftune-sft-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const at = (...names: string[]) => join(folder, ...names);
+  const model = writeTinyModel(at("model"));
+  const film = (title: string, verdict: string) => [
+    { role: "user", content: `Review ${title}` },
+    { role: "assistant", content: `It is ${verdict}.` },
+    { role: "user", content: "Really?" },
+    { role: "assistant", content: "Yes." },
+  ];
+  const rows = ["good", "bad", "fine", "long", "dull", "warm"].flatMap((verdict, i) => [
+    { messages: film(`film ${i}`, verdict) },
+    { prompt: `Film ${i} is`, completion: ` ${verdict}.` },
+    { text: `Once film ${i} was ${verdict}.` },
+  ]);
+  const write = (name: string, lines: readonly unknown[]) => {
+    writeFileSync(at(name), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    return at(name);
+  };
+  const options = (output: string, changes: Partial<SftOptions> = {}): SftOptions => ({
+    model,
+    data: write("texts.jsonl", rows),
+    output: at(output),
+    batchSize: 6,
+    epochs: 4,
+    learningRate: 1e-2,
+    loraRank: 4,
+    samplePrompts: 1,
+    sampleTokens: 4,
+    threads: 1,
+    ...changes,
+  });
+  const told: Metrics[] = [];
+  const observer: RunObserver = { onEvaluation: (metrics) => told.push(metrics) };
+  beforeAll(async () => {
+    await sft(options("run", { evalData: write("held.jsonl", rows.slice(0, 6)), evalEvery: 6 }), { observer });
+  });
+
+  it("lowers the loss of texts, conversations and completions together, without a reference", () => {
+    expect(told.map(({ step }) => step)).toEqual([0, 6, 12]);
+    expect(told[0]!.eval_loss).toBeGreaterThan(told.at(-1)!.eval_loss! + 0.5);
+    expect(readAdapter(at("run", "adapter"))).toMatchObject({ rank: 4, baseModel: model });
+    expect(JSON.parse(readFileSync(at("run", "config.json"), "utf8"))).toMatchObject({ method: "sft", loss: ["nll"] });
+  });
+
+  it("has TRL's learning rates where none is given", async () => {
+    const rate = async (output: string, tuning: "lora" | "full") => {
+      await sft(options(output, { tuning, learningRate: undefined, maxSteps: 1, samplePrompts: 0 }));
+      return JSON.parse(readFileSync(at(output, "config.json"), "utf8")).learningRate;
+    };
+    expect([await rate("lora", "lora"), await rate("full", "full")]).toEqual([2e-4, 2e-5]);
+  });
+
+  it("goes on after an interruption as if there had been none", async () => {
+    const stop = new AbortController();
+    const onStep = ({ step }: Metrics) => step === 5 && stop.abort();
+    const settings = options("interrupted", { evalData: at("held.jsonl"), evalEvery: 6 });
+    expect((await sft(settings, { signal: stop.signal, observer: { onStep } })).step).toBe(5);
+    await sft(settings, { resume: true });
+    const weights = (run: string) => readFileSync(at(run, "adapter", "adapter_model.safetensors"), "base64");
+    expect(weights("interrupted")).toBe(weights("run"));
+  });
+
+  it("learns the chosen completions of preference pairs", async () => {
+    const { before, after } = await sft(options("pairs", { data: writePairs(at("pairs.jsonl"), 6), epochs: 2 }));
+    expect(after!.loss).toBeLessThan(before!.loss!);
+  });
+});
