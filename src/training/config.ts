@@ -92,6 +92,9 @@ export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
   readonly objective: Readonly<Record<string, unknown>>;
   /** Of supervised fine-tuning: texts.ts. */
   readonly score?: Score;
+  /** Of methods with a reference: moving-reference.ts. */
+  readonly syncReference?: number;
+  readonly referenceMixup?: number;
 };
 
 /** Settings that do not change what is computed: a resumed run may have others. */
@@ -103,8 +106,3 @@ export type FlatConfig = Readonly<Record<string, unknown>>;
 export function flatConfig({ objective, ...config }: TrainingConfig): FlatConfig {
   return { ...config, ...objective };
 }
-  /** Of supervised fine-tuning: texts.ts. */
-  readonly score?: Score;
-  /** Of methods with a reference: moving-reference.ts. */
-  readonly syncReference?: number;
-  readonly referenceMixup?: number;

@@ -20,9 +20,9 @@ import {
   objectivesOf,
 } from "../objectives/index.ts";
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
+import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
 
 export interface Method {
-import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
   readonly name: MethodName;
   /** What it does, in a line. */
   readonly summary: string;
@@ -104,6 +104,7 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     name: "dpo",
     summary: "Tune a model on preferences, by DPO and its family",
     learningRate: { lora: 5e-5, full: 1e-6 },
+    settings: movingReferenceSettings,
   }),
   orpo: method({
     name: "orpo",
@@ -120,7 +121,6 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   cpo: method({
     name: "cpo",
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
-    settings: movingReferenceSettings,
     learningRate: { lora: 5e-5, full: 1e-6 },
   }),
   sft: method({
