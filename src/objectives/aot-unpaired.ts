@@ -24,6 +24,7 @@ export const aotUnpairedLoss = pairObjective({
   formula: "-(1 - e) log s(z) - e log s(-z), z = beta (a_(i) - c_(i)), a and c sorted over the step",
   use: "chosen and rejected completions that answer different prompts; with large steps",
   options: { labelSmoothing },
+  sorted: true,
   context: matchedRatios,
   loss: ({ chosen, rejected, step }, { beta, labelSmoothing: e }) => {
     const other = splitPairs(step.matchedRatio!);

@@ -27,6 +27,7 @@ export const aotLoss = pairObjective({
   formula: "-(1 - e) log s(z) - e log s(-z), z = beta (u_(i) - v_(i)), u and v sorted over the step",
   use: "preferences that hold between distributions more than pair by pair; with large steps",
   options: { labelSmoothing },
+  sorted: true,
   context: matchedMargins,
   loss: ({ policy, step }, { beta, labelSmoothing: e }) => {
     const margin = sub(policy.chosen, policy.rejected);

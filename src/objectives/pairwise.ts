@@ -8,16 +8,19 @@
  *
  *   L + rpoAlpha (-log pi(y_w | x) / n_w)
  *
+ * and the weight that each pair's whole loss can have (wpo.ts).
  * Most objectives are functions of one margin of a and c alone: margin.ts.
  */
 
 import { z } from "zod";
+import { ConfigError } from "../errors.ts";
 import { div, greaterOrEqual, mul, sub, type Tensor, where } from "../tensor/index.ts";
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
 import { desensitized, desensitizedStep, ldAlpha } from "./length-desensitized.ts";
 import type { Objective, ScoredCompletions, StepContext, StepScores } from "./objective.ts";
 import { beta, referenceFree } from "./options.ts";
 import { type Pair, splitPairs } from "./pair.ts";
+import { pairWeights, wpo } from "./wpo.ts";
 
 export { type Pair, splitPairs } from "./pair.ts";
 
@@ -59,6 +62,7 @@ const pairOptions = {
     .min(0)
     .default(0)
     .describe("weight of the chosen completion's negative log-likelihood a token, added to the loss (RPO)"),
+  wpo,
 };
 export type PairOptions = typeof pairOptions;
 export type PairSettings = z.output<z.ZodObject<PairOptions>>;
@@ -105,6 +109,7 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
   options,
   columns,
   context,
+  sorted = false,
   ...description
 }: Described<Shape> & {
   readonly loss: (pair: PairInputs, options: Settings<Shape>) => Tensor;
@@ -112,6 +117,8 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
   readonly columns?: (options: Settings<Shape>) => Objective["columns"];
   /** What it must know of the whole step. */
   readonly context?: (options: Settings<Shape>) => StepContext | undefined;
+  /** Its terms are of places in a step's order, not of its pairs: they have no weight of their own. */
+  readonly sorted?: boolean;
 }): ObjectiveDefinition<Shape & PairOptions> {
   return defineObjective({
     ...description,
@@ -120,6 +127,11 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
     options: { ...pairOptions, ...options } as Shape & PairOptions,
     build(settings) {
       const shared = settings as PairSettings;
+      if (sorted && shared.wpo) {
+        throw new ConfigError(
+          `--wpo weighs each pair, and the terms of --loss ${description.name} are not of pairs: it sorts the step. Leave one of them out.`,
+        );
+      }
       const wanted = columns?.(settings);
       const known = context?.(settings);
       return {
@@ -128,15 +140,17 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
         needsReference: !shared.referenceFree,
         ...(wanted && { columns: wanted }),
         ...(known && { context: known }),
+        ...(shared.wpo && { rowStatistics: ["logCollision"] as const }),
         build(completions) {
           const { policy, reference } = desensitized(completions, shared.ldAlpha);
           const ratios = splitPairs(shared.referenceFree ? policy : sub(policy, reference));
           const inputs = { ...completions, ...ratios, policy: splitPairs(policy) };
-          const losses = loss({ ...inputs, lengths: splitPairs(completions.lengths) }, settings);
-          return {
-            losses: shared.rpoAlpha === 0 ? losses : sub(losses, mul(shared.rpoAlpha, chosenMean(completions))),
-            metrics: rewardMetrics(ratios, shared.beta),
-          };
+          const own = loss({ ...inputs, lengths: splitPairs(completions.lengths) }, settings);
+          const losses = shared.rpoAlpha === 0 ? own : sub(own, mul(shared.rpoAlpha, chosenMean(completions)));
+          const metrics = rewardMetrics(ratios, shared.beta);
+          if (!shared.wpo) return { losses, metrics };
+          const weights = pairWeights(completions);
+          return { losses: mul(weights, losses), metrics: { ...metrics, "wpo/weights": weights } };
         },
       };
     },
