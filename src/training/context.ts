@@ -4,7 +4,7 @@
  */
 
 import type { TokenizedExample } from "../data/example.ts";
-import { packedLength, planMicroBatches, scoredLengths } from "../data/microbatch.ts";
+import { longestSequence, packedLength, planMicroBatches, scoredLengths } from "../data/microbatch.ts";
 import type { Objective, StepContext, StepScores, StepValues } from "../objectives/index.ts";
 import type { CompletionScore } from "./engine.ts";
 import { columnOf } from "./objective-inputs.ts";
@@ -17,7 +17,7 @@ export interface Scorers {
   reference(examples: readonly Sequence[]): Promise<readonly CompletionScore[]>;
 }
 
-/** The values of one step's context. */
+/** What is known of one step before the gradient of any of its examples. */
 export class ContextValues {
   static readonly none = new ContextValues([], {}, []);
   /** Where each example's completions begin. */
@@ -28,6 +28,7 @@ export class ContextValues {
     private readonly values: StepValues["values"],
     /** The state for the next step. */
     readonly state: readonly number[],
+    private readonly ownReference?: readonly (readonly CompletionScore[])[] | undefined,
   ) {
     let start = 0;
     this.starts = counts.map((count) => {
@@ -43,21 +44,41 @@ export class ContextValues {
     const entries = Object.entries(this.values);
     return Object.fromEntries(entries.map(([name, value]) => [name, typeof value === "number" ? value : pick(value)]));
   }
+
+  /** The reference's scores of their completions, where the context has had them computed: nobody needs to do it again. */
+  reference(examples: readonly number[]): CompletionScore[] | undefined {
+    return this.ownReference && examples.flatMap((e) => this.ownReference![e]!);
+  }
 }
 
-/** Computes what the objective must know of the examples of a step, with the state that the steps before have left. */
+export interface ContextOptions {
+  /** What the steps before have left. */
+  readonly state: readonly number[];
+  /** Tokens of one engine run. */
+  readonly budget: number;
+  /** The longest sequence that can be run. */
+  readonly maxPositions?: number;
+}
+
+/** Computes what the objective must know of the examples of a step. */
 export async function contextOf(
   objective: Objective,
   examples: readonly TokenizedExample[],
   scorers: Scorers,
-  { state, budget }: { state: readonly number[]; budget: number },
+  { state, budget, maxPositions }: ContextOptions,
 ): Promise<ContextValues> {
   const { context } = objective;
   if (!context) return ContextValues.none;
-  const scores = await scoresFor(context, objective, examples, scorers, budget);
+  const { own, policy, reference } = await scoresFor(context, objective, examples, {
+    policy: (sequences) => scoreAll(sequences, scorers.policy, budget),
+    reference: (sequences) => scoreAll(sequences, scorers.reference, budget),
+    maxPositions,
+  });
   const counts = examples.map(({ completions }) => completions.length);
   const step: StepScores = {
-    ...scores,
+    policy: policy.map(({ logp }) => logp),
+    reference: reference.map(({ logp }) => logp),
+    tokens: { policy: policy.map(({ tokens }) => tokens), reference: reference.map(({ tokens }) => tokens) },
     lengths: examples.flatMap(scoredLengths),
     counts,
     columns: Object.fromEntries(
@@ -65,57 +86,122 @@ export async function contextOf(
     ),
   };
   const { values, state: next = state } = context.compute(step, state);
-  return new ContextValues(counts, values, next);
+  return new ContextValues(counts, values, next, own);
+}
+
+/** The scores of each of some sequences. */
+type ScoreAll = (sequences: readonly Sequence[]) => Promise<readonly (readonly CompletionScore[])[]>;
+
+interface ContextScores {
+  /** The reference's scores of each example's own completions, where they were computed. */
+  readonly own?: readonly (readonly CompletionScore[])[];
+  /** Of what the context looks at. */
+  readonly policy: readonly CompletionScore[];
+  readonly reference: readonly CompletionScore[];
 }
 
 async function scoresFor(
-  context: StepContext,
-  objective: Objective,
+  { scores }: StepContext,
+  { needsReference }: Objective,
   examples: readonly TokenizedExample[],
-  scorers: Scorers,
-  budget: number,
-): Promise<Pick<StepScores, "policy" | "reference" | "tokens">> {
-  if (context.scores === "none") return { policy: [], reference: [], tokens: { policy: [], reference: [] } };
-  const sequences = context.scores === "own" ? examples : mismatched(examples);
-  const policy: CompletionScore[][] = [];
-  const reference: CompletionScore[][] = [];
-  for (const indices of planMicroBatches(sequences.map(packedLength), budget)) {
-    const group = indices.map((i) => sequences[i]!);
-    place(policy, indices, group, await scorers.policy(group));
-    if (objective.needsReference) place(reference, indices, group, await scorers.reference(group));
+  by: { policy: ScoreAll; reference: ScoreAll; maxPositions: number | undefined },
+): Promise<ContextScores> {
+  if (scores === "none") return { policy: [], reference: [] };
+  if (scores === "own") {
+    const policy = (await by.policy(examples)).flat();
+    if (!needsReference) return { policy, reference: [] };
+    const own = await by.reference(examples);
+    return { own, policy, reference: own.flat() };
   }
-  const logps = (scores: CompletionScore[][]) => scores.flat().map(({ logp }) => logp);
-  const tokens = (scores: CompletionScore[][]) => scores.flat().map((score) => score.tokens);
+  const others = mismatched(examples, by.maxPositions);
+  const policy = (await by.policy(others.filter((other) => other !== undefined))).flat();
+  if (!needsReference) return { policy, reference: [] };
+  // The reference runs each prompt once for its own completions and the others.
+  const both = await by.reference(examples.map((example, i) => withCompletionsOf(example, others[i])));
+  const counts = examples.map(({ completions }) => completions.length);
   return {
-    policy: logps(policy),
-    reference: logps(reference),
-    tokens: { policy: tokens(policy), reference: tokens(reference) },
+    own: both.map((scores, i) => scores.slice(0, counts[i])),
+    policy,
+    reference: both.flatMap((scores, i) => scores.slice(counts[i])),
   };
 }
 
-function place(
-  into: CompletionScore[][],
-  indices: readonly number[],
-  group: readonly Sequence[],
-  scores: readonly CompletionScore[],
-): void {
-  let start = 0;
-  group.forEach(({ completions }, i) => {
-    into[indices[i]!] = scores.slice(start, start + completions.length);
-    start += completions.length;
-  });
+/** Scores sequences in groups of at most `budget` tokens: the groups in which a step of the same examples has its micro-batches. */
+async function scoreAll(
+  sequences: readonly Sequence[],
+  score: (group: readonly Sequence[]) => Promise<readonly CompletionScore[]>,
+  budget: number,
+): Promise<CompletionScore[][]> {
+  const found: CompletionScore[][] = [];
+  for (const indices of planMicroBatches(sequences.map(packedLength), budget)) {
+    const group = indices.map((i) => sequences[i]!);
+    const scores = await score(group);
+    let start = 0;
+    group.forEach(({ completions }, i) => {
+      found[indices[i]!] = scores.slice(start, start + completions.length);
+      start += completions.length;
+    });
+  }
+  return found;
 }
 
 /**
- * Every prompt with the completions of the next example that has another prompt (the first comes after the last). Nothing
- * where all prompts are the same.
+ * Each prompt with the completions of another example, as if they answered it: those of the example that stands `shift` places
+ * further on, the first after the last, with the least shift at which no example meets its own prompt (data of pairs, unpaired, has
+ * every prompt twice in a row). Where every shift has some that do, it is the first with the fewest, and these get nothing.
+ * Completions are cut where prompt and completion are longer together than `most` tokens.
  */
-export function mismatched(examples: readonly TokenizedExample[]): Sequence[] {
-  const prompts = examples.map(({ prompt }) => prompt.join());
-  return examples.flatMap(({ prompt }, i) => {
-    const shift = examples.findIndex((_, k) => prompts[(i + k) % examples.length] !== prompts[i]);
-    if (shift < 0) return [];
-    const { completions, scored } = examples[(i + shift) % examples.length]!;
-    return [{ prompt, completions, scored }];
+export function mismatched(
+  examples: readonly TokenizedExample[],
+  most = Number.POSITIVE_INFINITY,
+): (Sequence | undefined)[] {
+  const prompts = numbered(examples.map(({ prompt }) => prompt.join()));
+  const partner = (i: number, shift: number) => (i + shift) % examples.length;
+  const meetings = (shift: number) => prompts.filter((id, i) => id === prompts[partner(i, shift)]).length;
+  let best = { shift: 0, meetings: examples.length };
+  for (let shift = 1; shift < examples.length && best.meetings > 0; shift++) {
+    const count = meetings(shift);
+    if (count < best.meetings) best = { shift, meetings: count };
+  }
+  return examples.map(({ prompt }, i) => {
+    const j = partner(i, best.shift);
+    if (prompts[i] === prompts[j]) return undefined;
+    const { completions, scored } = examples[j]!;
+    const cut = <Ids extends Int32Array | Uint8Array>(ids: Ids) => ids.subarray(0, most - prompt.length) as Ids;
+    return { prompt, completions: completions.map(cut), ...(scored && { scored: scored.map(cut) }) };
   });
+}
+
+/** Equal texts as equal numbers. */
+function numbered(texts: readonly string[]): number[] {
+  const numbers = new Map<string, number>();
+  return texts.map((text) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  });
+}
+
+function withCompletionsOf(example: Sequence, other: Sequence | undefined): Sequence {
+  if (!other) return example;
+  const parts = [example, other];
+  const { prompt } = example;
+  const completions = parts.flatMap((part) => part.completions);
+  if (parts.every(({ scored }) => scored === undefined)) return { prompt, completions };
+  const flags = parts.flatMap(
+    (part) => part.scored ?? part.completions.map((ids) => new Uint8Array(ids.length).fill(1)),
+  );
+  return { prompt, completions, scored: flags };
+}
+
+/**
+ * Positions that the longest sequence of a run takes, of at most `most`: that of the examples, or of any prompt with any completion
+ * where an objective scores them mismatched.
+ */
+export function positionsNeeded({ context }: Objective, examples: readonly TokenizedExample[], most: number): number {
+  if (context?.scores !== "mismatched") return longestSequence(examples);
+  const longest = (lengths: readonly number[]) => lengths.reduce((a, b) => Math.max(a, b), 0);
+  const prompt = longest(examples.map((example) => example.prompt.length));
+  const completion = longest(examples.flatMap(({ completions }) => completions.map((ids) => ids.length)));
+  return Math.min(most, prompt + completion);
 }

@@ -72,6 +72,11 @@ export class Engine implements AsyncDisposable {
     return new Engine(options, await runtime.compile(policy.step(objective), { threads }));
   }
 
+  /** The longest sequence that can be run. */
+  get maxPositions(): number {
+    return this.o.maxPositions;
+  }
+
   /** Scores every completion with the policy as it is now, or with the reference. */
   async score(who: Who, examples: readonly Scorable[]): Promise<CompletionScore[]> {
     if (who === "reference" && needsReferenceRows(this.o.objective)) return (await this.referencePass(examples)).scores;

@@ -123,6 +123,16 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
     learningRate: { lora: 5e-5, full: 1e-6 },
   }),
+  kto: method({
+    name: "kto",
+    summary: "Tune a model on completions that are labelled good or bad, by KTO",
+    learningRate: { lora: 5e-5, full: 1e-6 },
+  }),
+  bco: method({
+    name: "bco",
+    summary: "Tune a model on completions that are labelled good or bad, by a binary classifier (BCO)",
+    learningRate: { lora: 5e-5, full: 5e-7 },
+  }),
   sft: method({
     name: "sft",
     summary: "Fine-tune a model on texts, conversations or completions, by their likelihood",
@@ -199,7 +209,7 @@ export function resolveConfig(
   const chosen = loss.map((one) => objectives.find((definition) => definition.name === one)!);
   refuseIdle(objectives, chosen, settings);
   const common = z.object(trainingShape).parse(values);
-  return {
+  const config: TrainingConfig = {
     ...common,
     ...z.object(own).parse(values),
     method: name,
@@ -208,6 +218,16 @@ export function resolveConfig(
     lossWeights: lossWeights ?? loss.map(() => 1),
     objective: objectiveSettings(chosen, settings),
   };
+  refuseLoneExamples(config);
+  return config;
+}
+
+/** What is measured on the completions of a step's other examples needs others. */
+function refuseLoneExamples(config: TrainingConfig): void {
+  if (config.batchSize > 1 || objectiveOf(config).context?.scores !== "mismatched") return;
+  throw new ConfigError(
+    `--batch-size 1 is too small for --loss ${config.loss.join(",")}: it measures the policy on prompts with the completions of other examples in the step. Give 2 or more; its estimate is steadier with 8.`,
+  );
 }
 
 /**

@@ -8,13 +8,13 @@ import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type ContextValues, contextOf } from "./context.ts";
-import type { Engine, Scorable } from "./engine.ts";
+import type { Engine, Scorable, StepOutput } from "./engine.ts";
 import { Averages, type ObjectiveEvaluator } from "./evaluate.ts";
 import { clippingScale, globalNorm } from "./flat.ts";
 import type { Metrics } from "./observer.ts";
 import { type Optimizer, optimizers } from "./optimizers.ts";
 import type { Policy } from "./policy.ts";
-import { ReferenceScores } from "./reference.ts";
+import type { ReferenceScores } from "./reference.ts";
 import { learningRateFactor } from "./schedules.ts";
 import {
   checkFinite,
@@ -39,6 +39,8 @@ export interface TrainerOptions {
   /** Absent for an objective without a reference. */
   readonly reference?: Pick<ReferenceScores, "of">;
   readonly config: TrainerConfig;
+  /** Sees what the policy says of some of a step's examples, before it learns from them. */
+  readonly watch?: (examples: readonly TokenizedExample[], output: StepOutput) => void;
   /** Optimizer steps of the whole run, which the schedule spreads over. */
   readonly steps: number;
 }
@@ -47,11 +49,6 @@ export interface TrainerOptions {
 interface Group {
   readonly indices: readonly number[];
   readonly examples: readonly TokenizedExample[];
-}
-
-interface OpenStep {
-  readonly context: ContextValues;
-  readonly reference: Pick<ReferenceScores, "of"> | undefined;
 }
 
 export class Trainer {
@@ -73,9 +70,9 @@ export class Trainer {
   /** The self-checks that need nothing but examples, before the first step. */
   async check(examples: readonly TokenizedExample[]): Promise<void> {
     const { engine, evaluator } = this.o;
-    const open = await this.open(examples);
+    const context = await this.open(examples);
     const [group] = this.groups(examples);
-    const { output, reference } = await this.run(group!, 1, open);
+    const { output, reference } = await this.run(group!, 1, context);
     engine.clearGradients();
     checkFinite(output, group!.examples, 0);
     if (reference) checkStartsAtReference(output, reference);
@@ -85,7 +82,7 @@ export class Trainer {
       group!.examples,
       start ?? output.scores,
       reference,
-      open.context.of(group!.indices),
+      context.of(group!.indices),
     );
     checkLossIsExact(output, expected);
     await checkPackingIsExact(engine, output, group!.examples[0]!);
@@ -97,11 +94,12 @@ export class Trainer {
     const started = performance.now();
     const averages = new Averages();
     engine.clearGradients();
-    const open = await this.open(examples);
+    const context = await this.open(examples);
     for (const group of this.groups(examples)) {
-      const { output, reference } = await this.run(group, 1 / examples.length, open);
+      const { output, reference } = await this.run(group, 1 / examples.length, context);
       checkFinite(output, group.examples, index + 1);
       averages.addBatch(output, objective.roles, reference);
+      this.o.watch?.(group.examples, output);
     }
     const norm = globalNorm(engine.gradients.data);
     checkFiniteNorm(norm, examples, index + 1);
@@ -115,7 +113,7 @@ export class Trainer {
       step: index + 1,
       gradientScale: clippingScale(norm, config.maxGradNorm),
     });
-    this.objectiveState = open.context.state;
+    this.objectiveState = context.state;
     const seconds = (performance.now() - started) / 1000;
     const tokens = examples.reduce((n, example) => n + packedLength(example), 0);
     return {
@@ -128,28 +126,26 @@ export class Trainer {
     } as Metrics;
   }
 
-  /** What the objective must know of the whole step, and where its references come from. */
-  private async open(examples: readonly TokenizedExample[]): Promise<OpenStep> {
+  /** What the objective must know of the whole step. */
+  private async open(examples: readonly TokenizedExample[]): Promise<ContextValues> {
     const { engine, objective, config } = this.o;
-    let { reference } = this.o;
-    let scoreReference = (group: readonly Scorable[]) => engine.score("reference", group);
-    if (reference && objective.context?.scores === "own") {
-      const once = new ReferenceScores((group) => this.o.reference!.of(group));
-      reference = once;
-      scoreReference = (group) => once.of(group);
-    }
-    const context = await contextOf(
-      objective,
-      examples,
-      { policy: (group) => engine.score("policy", group), reference: scoreReference },
-      { state: this.objectiveState, budget: config.microBatchTokens },
-    );
-    return { context, reference };
+    // Prompts with other examples' completions are new in each step: keeping their scores would only fill the store.
+    const known = objective.context?.scores === "own" ? this.o.reference : undefined;
+    const scorers = {
+      policy: (group: readonly Scorable[]) => engine.score("policy", group),
+      reference: async (group: readonly Scorable[]) => known?.of(group) ?? engine.score("reference", group),
+    };
+    const { maxPositions } = engine;
+    return contextOf(objective, examples, scorers, {
+      state: this.objectiveState,
+      budget: config.microBatchTokens,
+      maxPositions,
+    });
   }
 
-  private async run({ indices, examples }: Group, scale: number, open: OpenStep) {
-    const reference = await open.reference?.of(examples);
-    return { output: await this.o.engine.step(examples, reference, scale, open.context.of(indices)), reference };
+  private async run({ indices, examples }: Group, scale: number, context: ContextValues) {
+    const reference = context.reference(indices) ?? (await this.o.reference?.of(examples));
+    return { output: await this.o.engine.step(examples, reference, scale, context.of(indices)), reference };
   }
 
   private groups(examples: readonly TokenizedExample[]): Group[] {

@@ -29,6 +29,10 @@ export const orpo = tuner("orpo");
 export const simpo = tuner("simpo");
 /** Contrastive Preference Optimization. */
 export const cpo = tuner("cpo");
+/** Kahneman-Tversky Optimization, on labelled completions. */
+export const kto = tuner("kto");
+/** Binary Classifier Optimization, on labelled completions. */
+export const bco = tuner("bco");
 /** Supervised fine-tuning: next-token likelihood of completions, conversations or texts. */
 export const sft = tuner<SftSettings>("sft");
 /** A Bradley-Terry reward model: the result is `model/`, a sequence classifier with one label. */
