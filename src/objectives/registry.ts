@@ -5,6 +5,7 @@ import { aotLoss } from "./aot.ts";
 import { aotUnpairedLoss } from "./aot-unpaired.ts";
 import { apoDownLoss } from "./apo-down.ts";
 import { apoZeroLoss } from "./apo-zero.ts";
+import { bcoLoss } from "./bco.ts";
 import { bcoPairLoss } from "./bco-pair.ts";
 import { bradleyTerryLoss } from "./bradley-terry.ts";
 import { sftLoss } from "./chosen-likelihood.ts";
@@ -15,16 +16,18 @@ import { sigmoidLoss } from "./dpo.ts";
 import { exoPairLoss } from "./exo-pair.ts";
 import { hingeLoss } from "./hinge.ts";
 import { ipoLoss } from "./ipo.ts";
+import { apoZeroUnpairedLoss, ktoLoss } from "./kto.ts";
 import { nllLoss } from "./likelihood.ts";
 import { mpoLoss } from "./mpo.ts";
 import { ncaPairLoss } from "./nca-pair.ts";
 import { orpoLoss } from "./orpo.ts";
+import { plackettLuceLoss } from "./plackett-luce.ts";
 import { robustLoss } from "./robust.ts";
 import { sigmoidNormLoss } from "./sigmoid-norm.ts";
 import { simpoLoss } from "./simpo.ts";
 import { sppoHardLoss } from "./sppo-hard.ts";
-
 import { tdpo1Loss, tdpo2Loss } from "./tdpo.ts";
+
 export const definitions = [
   sigmoidLoss,
   hingeLoss,
@@ -40,9 +43,10 @@ export const definitions = [
   apoDownLoss,
   discopopLoss,
   sigmoidNormLoss,
-  sftLoss,
   tdpo1Loss,
   tdpo2Loss,
+  sftLoss,
+  plackettLuceLoss,
   orpoLoss,
   simpoLoss,
   alphapoLoss,
@@ -50,6 +54,9 @@ export const definitions = [
   cpoHingeLoss,
   cpoIpoLoss,
   mpoLoss,
+  ktoLoss,
+  apoZeroUnpairedLoss,
+  bcoLoss,
   nllLoss,
   bradleyTerryLoss,
 ] as const;
