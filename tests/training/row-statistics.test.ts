@@ -1,0 +1,212 @@
+/**
+ * Objectives that see the whole distribution at every token, on a model: packed as alone, in micro-batches as at once, in
+ * evaluation as in training, with the reference's rows computed whenever they are needed and kept nowhere.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { TokenizedExample } from "../../src/data/example.ts";
+import { dpo, type Objective } from "../../src/objectives/index.ts";
+import { tdpo1Loss, tdpo2Loss } from "../../src/objectives/tdpo.ts";
+import { interpreter } from "../../src/runtime/interpreter.ts";
+import { nodeRuntime } from "../../src/runtime/node.ts";
+import { programInputs } from "../../src/tensor/index.ts";
+import { Engine } from "../../src/training/engine.ts";
+import { evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
+import { globalNorm } from "../../src/training/flat.ts";
+import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import { ReferenceScores } from "../../src/training/reference.ts";
+import { Trainer } from "../../src/training/trainer.ts";
+import { operationCounts } from "../support/programs.ts";
+import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "preftune-rows-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const pairs = tinyPairs(5);
+const objectives = {
+  wpo: dpo({ wpo: true }),
+  tdpo1: tdpo1Loss.create(),
+  tdpo2: tdpo2Loss.create({ tdpoAlpha: 0.7 }),
+};
+type Name = keyof typeof objectives;
+
+function policyOf(tuning: "lora" | "full", shift = 0.05): Policy {
+  const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
+  const policy =
+    tuning === "full" ? fullPolicy(tinyModel, tinyWeights()) : loraPolicy(tinyModel, tinyWeights(), options);
+  const { data } = policy.trainable;
+  data.set(data.map((x, i) => x + shift * Math.sin(i)));
+  return policy;
+}
+
+const engineOf = (policy: Policy, objective: Objective) =>
+  Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
+
+/** One optimizer step that changes nothing: its metrics and its gradient. */
+async function step(
+  policy: Policy,
+  objective: Objective,
+  examples: readonly TokenizedExample[],
+  microBatchTokens: number,
+) {
+  await using engine = await engineOf(policy, objective);
+  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+  const trainer = new Trainer({
+    policy,
+    objective,
+    engine,
+    evaluator,
+    reference: new ReferenceScores((group) => engine.score("reference", group)),
+    config: {
+      optimizer: "adamw",
+      weightDecay: 0,
+      learningRate: Number.MIN_VALUE,
+      schedule: "constant",
+      warmupSteps: 0,
+      maxGradNorm: 1,
+      microBatchTokens,
+    },
+    steps: 10,
+  });
+  const metrics: Record<string, number> = await trainer.step(0, examples);
+  return { metrics, gradients: engine.gradients.data.slice() };
+}
+
+function relativeError(a: Float32Array, b: Float32Array): number {
+  return globalNorm(a.map((x, i) => x - b[i]!)) / globalNorm(b);
+}
+
+describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
+  const objective = objectives[name];
+
+  describe.each(["lora", "full"] as const)("tuning %s", (tuning) => {
+    it("says the same of a pair alone, in micro-batches and in one batch", async () => {
+      const large = await step(policyOf(tuning), objective, pairs, 10_000);
+      for (const microBatchTokens of [1, 60]) {
+        const { gradients, metrics } = await step(policyOf(tuning), objective, pairs, microBatchTokens);
+        expect(relativeError(gradients, large.gradients)).toBeLessThan(1e-5);
+        for (const key of Object.keys(metrics).filter((key) => !key.endsWith("_per_second"))) {
+          const scale = Math.max(1, Math.abs(large.metrics[key]!));
+          expect(Math.abs(metrics[key]! - large.metrics[key]!), key).toBeLessThan(1e-5 * scale);
+        }
+      }
+    });
+
+    it("evaluates to what it trains on", async () => {
+      const policy = policyOf(tuning);
+      const trained = (await step(policy, objective, pairs, 60)).metrics;
+      await using engine = await engineOf(policy, objective);
+      await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+      const reference = new ReferenceScores((group) => engine.score("reference", group));
+      for (const microBatchTokens of [60, 1]) {
+        const found = await evaluate(pairs, { engine, evaluator, reference, microBatchTokens, step: 0 });
+        for (const key of [
+          "loss",
+          "rewards/margins",
+          "wpo/weights",
+          "sequential_kl/chosen",
+          "sequential_kl/rejected",
+        ]) {
+          if (!(key in trained)) continue;
+          const scale = Math.max(1, Math.abs(trained[key]!));
+          expect(Math.abs(found![`eval_${key}`]! - trained[key]!), key).toBeLessThan(2e-5 * scale);
+        }
+      }
+    });
+  });
+
+  it("passes the checks of a first step, where the policy is its reference", async () => {
+    const policy = policyOf("full", 0);
+    await using engine = await engineOf(policy, objective);
+    await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
+    const reference = new ReferenceScores((group) => engine.score("reference", group));
+    const config = { microBatchTokens: 100, optimizer: "adamw", weightDecay: 0 } as never;
+    const trainer = new Trainer({ policy, objective, engine, evaluator, reference, config, steps: 1 });
+    await trainer.check(pairs);
+    const scores = await engine.score("reference", pairs);
+    const { losses, metrics } = await engine.step(pairs, scores, 1);
+    const weights = metrics["wpo/weights"] ?? pairs.map(() => 1);
+    Array.from(losses).forEach((loss, i) => {
+      expect(loss).toBeCloseTo(Math.LN2 * weights[i]!, 5);
+    });
+    for (const [key, values] of Object.entries(metrics)) {
+      if (key.startsWith("sequential_kl")) expect(Math.max(...Array.from(values, Math.abs))).toBeLessThan(1e-6);
+    }
+  });
+});
+
+// WPO's weights and TDPO2's divergence of the chosen completion are numbers to the gradient, so only TDPO1 has that of its loss.
+describe("TDPO1's gradient", () => {
+  it("through the divergence over the vocabulary is the loss's slope", async () => {
+    const { gradients } = await step(policyOf("full"), objectives.tdpo1, pairs, 100);
+    const norm = globalNorm(gradients);
+    const direction = gradients.map((g, i) => g / norm + 1e-3 * Math.sin(i));
+    const along = gradients.reduce((total, g, i) => total + g * direction[i]!, 0);
+    const lossAt = async (distance: number) => {
+      const moved = policyOf("full");
+      moved.trainable.data.set(moved.trainable.data.map((x, i) => x + distance * direction[i]!));
+      return (await step(moved, objectives.tdpo1, pairs, 100)).metrics.loss!;
+    };
+    const distance = 2e-3;
+    const slope = ((await lossAt(distance)) - (await lossAt(-distance))) / (2 * distance);
+    expect(Math.abs(slope / along - 1)).toBeLessThan(1e-2);
+  });
+});
+
+describe("TDPO's reference", () => {
+  it("is kept on disk by its log-probabilities alone, and computed again where its rows are needed", async () => {
+    const policy = policyOf("lora");
+    const objective = objectives.tdpo2;
+    const file = join(folder, "reference.jsonl");
+    const gradients: Float32Array[] = [];
+    for (let run = 0; run < 2; run++) {
+      await using engine = await engineOf(policy, objective);
+      let passes = 0;
+      const score: ConstructorParameters<typeof ReferenceScores>[0] = (group) => {
+        passes++;
+        return engine.score("reference", group);
+      };
+      const stored = new ReferenceScores(score, { file, fingerprint: () => "these weights" });
+      await engine.step(pairs, await stored.of(pairs), 1);
+      expect(passes).toBe(run === 0 ? 1 : 0);
+      gradients.push(engine.gradients.data.slice());
+    }
+    expect(gradients[1]).toEqual(gradients[0]);
+    const values = readFileSync(file, "utf8").trimEnd().split("\n").slice(1);
+    expect(values.length).toBe(pairs.length);
+    for (const line of values) {
+      const [, completions] = JSON.parse(line) as [string, [number, string][]];
+      completions.forEach((entry) => {
+        expect(entry.length).toBe(2);
+      });
+    }
+  });
+
+  it("is of the examples at hand, not of those before them", async () => {
+    const policy = policyOf("lora");
+    await using engine = await engineOf(policy, objectives.tdpo1);
+    const [first, second] = [pairs.slice(0, 2), pairs.slice(2, 4)];
+    const reference = await engine.score("reference", second);
+    await engine.score("reference", first);
+    const { metrics } = await engine.step(second, reference, 1);
+    await using fresh = await engineOf(policy, objectives.tdpo1);
+    const expected = await fresh.step(second, await fresh.score("reference", second), 1);
+    expect(Array.from(metrics["sequential_kl/rejected"]!)).toEqual(
+      Array.from(expected.metrics["sequential_kl/rejected"]!),
+    );
+  });
+});
+
+describe("a program of an objective without row statistics", () => {
+  it("has nothing of them", () => {
+    const program = policyOf("lora").step(dpo());
+    const names = [...programInputs(program).keys(), ...Object.keys(program.outputs)];
+    expect(names.filter((name) => /^(reference\.|statistic:|hidden)/.test(name))).toEqual([]);
+    const counts = operationCounts(Object.values(program.outputs));
+    expect(counts.klDivergence ?? 0).toBe(0);
+    expect(counts.logCollision ?? 0).toBe(0);
+  });
+});
