@@ -1,77 +1,74 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { dpo, ipo, objectivesOf } from "../../src/objectives/index.ts";
+import { dpo, ipo, type Objective, objectivesOf } from "../../src/objectives/index.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { expectClose } from "../support/programs.ts";
+import { byToken, everySetting, type GoldenSetting, inWords, objectiveFor, summed } from "./golden-pairs.ts";
 import { evaluatePairs, type Pair, type Two } from "./pairs.ts";
 
 const sigma = (x: number): number => 1 / (1 + Math.exp(-x));
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-const logProbability = fc.double({ min: -300, max: 0, noNaN: true });
+/** Multiples of 1/64, so that sums and differences of them are exact: a loss with a kink stays on its side of it. */
+const dyadic = (least: number) => fc.integer({ min: 64 * least, max: 0 }).map((n) => n / 64);
+const logProbability = dyadic(-300);
 const two = <T>(each: fc.Arbitrary<T>) => fc.tuple(each, each);
 const pairs: fc.Arbitrary<Pair> = fc.record({
   policy: two(logProbability),
   reference: two(logProbability),
   lengths: two(fc.integer({ min: 1, max: 200 })),
+  values: fc.constant({ margin: 0.7, logMargin: Math.log(0.7) }),
 });
 const swapTwo = ([chosen, rejected]: Two): Two => [rejected, chosen];
 const swap = (pair: Pair): Pair => ({
+  ...pair,
   policy: swapTwo(pair.policy),
   reference: swapTwo(pair.reference),
   lengths: swapTwo(pair.lengths),
 });
+/** Both completions more or less likely by a factor that they share, as a prompt's is. */
+const shifted = ([chosen, rejected]: Two, by: number): Two => [chosen + by, rejected + by];
+const shift = dyadic(-50);
 
-/** Every objective over pairs, with settings that use all that it has. */
-const all = {
-  "sigmoid DPO": dpo({ beta: 0.1 }),
-  "conservative DPO": dpo({ beta: 0.3, labelSmoothing: 0.1 }),
-  "averaged IPO": ipo({ beta: 0.1 }),
-  "summed IPO": ipo({ beta: 0.3, ipoSum: true }),
-};
-const withoutReference = {
-  "reference-free DPO": dpo({ beta: 0.1, referenceFree: true }),
-  "reference-free IPO": ipo({ beta: 0.1, referenceFree: true }),
-};
+const create = (loss: string, options: Record<string, unknown> = {}): Objective => objectiveFor({ loss, ...options });
+
+/** Whether a part of the loss is the chosen completion's likelihood itself, whatever the reference. */
+const hasLikelihood = ({ loss, rpoAlpha }: GoldenSetting) => loss.split(",").includes("sft") || rpoAlpha !== undefined;
 
 describe("golden numbers", () => {
-  interface Golden {
-    policy: Two[];
-    reference: Two[];
-    lengths: Two[];
-    results: {
-      setting: {
-        loss: "sigmoid" | "ipo";
-        beta: number;
-        labelSmoothing?: number;
-        referenceFree?: boolean;
-        ipoSum?: boolean;
-      };
-      losses: number[];
-      gradient: Two[];
-    }[];
-  }
-  const golden = JSON.parse(
-    readFileSync(new URL("../golden/objectives/pairwise.json", import.meta.url), "utf8"),
-  ) as Golden;
-  const rows: Pair[] = golden.policy.map((policy, i) => ({
-    policy,
-    reference: golden.reference[i]!,
-    lengths: golden.lengths[i]!,
-  }));
+  it.each(summed.results.map((golden) => [inWords(golden.setting), golden] as const))(
+    "%s: losses and gradients equal PyTorch's",
+    async (_, { setting, losses, gradient }) => {
+      const result = await evaluatePairs(objectiveFor(setting), summed.pairs);
+      expectClose(result.losses, losses, 1e-13);
+      const mean = result.gradient.flat().map((x) => x / losses.length);
+      expectClose(mean, gradient.flat(), 1e-13);
+    },
+  );
 
-  it.each(golden.results)("$setting: losses and gradients equal PyTorch's", async ({ setting, losses, gradient }) => {
-    const { loss, ...options } = setting;
-    const definition = objectivesOf("dpo").find(({ name }) => name === loss)!;
-    const objective = definition.create(options);
-    const result = await evaluatePairs(objective, rows);
-    expectClose(result.losses, losses, 1e-13);
-    // PyTorch's is the gradient of the mean loss.
-    expectClose(
-      result.gradient.flat().map((x) => x / rows.length),
-      gradient.flat(),
-      1e-13,
-    );
+  it.each(byToken.results.map((golden) => [inWords(golden.setting), golden] as const))(
+    "%s: losses and gradients for each token equal PyTorch's",
+    async (_, { setting, losses, gradient }) => {
+      const result = await evaluatePairs(objectiveFor(setting), byToken.pairs);
+      expectClose(result.losses, losses, 1e-13);
+      const mean = result.tokenGradient.flat().map((x) => x / losses.length);
+      expectClose(mean, gradient.flat(2), 1e-13);
+    },
+  );
+
+  it("are there for every objective over pairs of preftune dpo, and for each of its options", () => {
+    const folder = new URL("../golden/objectives/", import.meta.url);
+    const texts = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
+    const isIn = (word: string) => texts.some((text) => text.includes(`"${word}"`));
+    const here = everySetting.map(([, , setting]) => setting);
+    const names = new Set(here.flatMap(({ loss }) => loss.split(",")));
+    const overPairs = objectivesOf("dpo").filter(({ rows }) => rows === "pairs");
+    const missing = overPairs.flatMap(({ name, options }) => {
+      if (!names.has(name) && !isIn(name)) return [name];
+      return Object.keys(options).filter((key) => !here.some((setting) => key in setting) && !isIn(key));
+    });
+    expect(missing).toEqual([]);
   });
 
   it("the worked example: loss 0.3711, rewards +0.4 and -0.4, gradient weight 0.3100", async () => {
@@ -87,84 +84,192 @@ describe("golden numbers", () => {
     expect(gradient[0]![1]).toBeCloseTo(0.1 * weight, 4);
   });
 
-  it("one pair through every objective", async () => {
-    const pair: Pair = { policy: [-12, -20], reference: [-13.5, -18], lengths: [6, 5] };
-    const loss = async (objective: ReturnType<typeof dpo>) => (await evaluatePairs(objective, [pair])).losses[0];
-    expect(await loss(dpo({ beta: 0.1 }))).toBeCloseTo(0.533382, 6);
-    expect(await loss(dpo({ beta: 0.1, labelSmoothing: 0.1 }))).toBeCloseTo(0.568382, 6);
-    expect(await loss(ipo({ beta: 0.1 }))).toBeCloseTo(18.9225, 6);
-    expect(await loss(ipo({ beta: 0.1, ipoSum: true }))).toBeCloseTo(2.25, 6);
+  const onePair: Pair = { policy: [-12, -20], reference: [-13.5, -18], lengths: [6, 5] };
+
+  it.each<[number, string, Record<string, unknown>]>([
+    [0.533382, "sigmoid", {}],
+    [0.568382, "sigmoid", { labelSmoothing: 0.1 }],
+    [0.489632, "robust", { labelSmoothing: 0.1 }],
+    [0.65, "hinge", {}],
+    [18.9225, "ipo", {}],
+    [2.25, "ipo", { ipoSum: true }],
+    [2.178066, "exo_pair", {}],
+    [1.305505, "nca_pair", {}],
+    [1.219096, "bco_pair", {}],
+    [21.25, "sppo_hard", {}],
+    [0.533382, "aot", {}],
+    [0.533382, "aot_unpaired", {}],
+    [0.912736, "apo_zero", {}],
+    [0.950812, "apo_down", {}],
+    [0.704532, "discopop", {}],
+    [0.661175, "sigmoid_norm", {}],
+    [0.397711, "sigmoid", { fDivergence: "forward_kl" }],
+    [0.601499, "sigmoid", { fDivergence: "js_divergence" }],
+    [0.493567, "sigmoid", { fDivergence: "alpha_divergence" }],
+    [2, "sft", {}],
+  ])("one pair through every objective: %s of %s %j", async (expected, loss, options) => {
+    expect((await evaluatePairs(create(loss, options), [onePair])).losses[0]).toBeCloseTo(expected, 6);
   });
 });
 
-describe.each(Object.entries(all))("%s", (_, objective) => {
-  it("starts at one loss with rewards of 0 while the policy is the reference", async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(pairs, { minLength: 1, maxLength: 3 }), async (drawn) => {
-        const start = drawn.map((pair) => ({ ...pair, reference: pair.policy }));
-        const { losses, metrics } = await evaluatePairs(objective, start);
-        expectClose(
-          losses,
-          start.map(() => losses[0]!),
-          1e-12,
+describe("while the policy is the reference", () => {
+  const beta = 0.2;
+  const [nw, nl] = [4, 8];
+  const start: Pair = { policy: [-12, -30], reference: [-12, -30], lengths: [nw, nl] };
+
+  // The loss, and its slopes for the chosen and for the rejected completion's log-probability.
+  it.each<[string, Record<string, unknown>, number, Two]>([
+    ["sigmoid", {}, Math.LN2, [-beta / 2, beta / 2]],
+    ["sigmoid", { labelSmoothing: 0.2 }, Math.LN2, [-beta * 0.3, beta * 0.3]],
+    ["hinge", {}, 1, [-beta, beta]],
+    ["ipo", {}, 1 / (2 * beta) ** 2, [-1 / (beta * nw), 1 / (beta * nl)]],
+    ["ipo", { ipoSum: true }, 1 / (2 * beta) ** 2, [-1 / beta, 1 / beta]],
+    ["robust", { labelSmoothing: 0.2 }, Math.LN2, [-beta / 2 / 0.6, beta / 2 / 0.6]],
+    ["exo_pair", { labelSmoothing: 0.2 }, -Math.log(2 * Math.sqrt(0.16)), [-beta * 0.3466, beta * 0.3466]],
+    ["nca_pair", {}, 2 * Math.LN2, [-beta / 4, beta / 4]],
+    ["bco_pair", {}, 2 * Math.LN2, [-beta / 2, beta / 2]],
+    ["bco_pair", { rewardShift: true }, 2 * Math.LN2, [-beta / 2, beta / 2]],
+    ["sppo_hard", {}, 2 / (2 * beta) ** 2, [-1 / beta, 1 / beta]],
+    ["aot", {}, Math.LN2, [-beta / 2, beta / 2]],
+    ["aot_unpaired", {}, Math.LN2, [-beta / 2, beta / 2]],
+    ["apo_zero", {}, 1, [-beta / 4, beta / 4]],
+    ["apo_down", {}, 1, [0, beta / 4]],
+    // Its slope is above 0 here: see discopop.ts.
+    ["discopop", {}, Math.LN2 / 2 + 1 / 2, [beta * (5 * (1 - Math.LN2) - 0.75), -beta * (5 * (1 - Math.LN2) - 0.75)]],
+    ["sigmoid_norm", {}, Math.LN2, [-beta / 2 / nw, beta / 2 / nl]],
+    ["sft", {}, 12 / nw, [-1 / nw, 0]],
+  ])("%s %j starts at its loss and pulls chosen up, rejected down", async (loss, options, expected, slopes) => {
+    const { losses, gradient, metrics } = await evaluatePairs(create(loss, { beta, ...options }), [start]);
+    expect(losses[0]).toBeCloseTo(expected, 12);
+    expectClose(gradient[0]!, slopes, 1e-4);
+    for (const reward of Object.values(metrics)) expect(Math.abs(reward[0]!)).toBe(0);
+  });
+
+  it.each(everySetting.filter(([, objective, setting]) => objective.needsReference && !hasLikelihood(setting)))(
+    "%s has one loss for all pairs, unless rows differ in their margins",
+    async (_, objective) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(pairs, { minLength: 1, maxLength: 3 }), async (drawn) => {
+          const { losses } = await evaluatePairs(
+            objective,
+            drawn.map((pair) => ({ ...pair, reference: pair.policy })),
+          );
+          expectClose(
+            losses,
+            losses.map(() => losses[0]!),
+            1e-10,
+          );
+        }),
+        { numRuns: 5 },
+      );
+    },
+  );
+});
+
+describe("what the prompt alone does to log-probabilities changes nothing", () => {
+  it.each(everySetting.filter(([, objective, setting]) => objective.needsReference && !hasLikelihood(setting)))(
+    "%s, where policy and reference think so",
+    async (_, objective) => {
+      await fc.assert(
+        fc.asyncProperty(pairs, shift, async (pair, by) => {
+          const both = { ...pair, policy: shifted(pair.policy, by), reference: shifted(pair.reference, by) };
+          const [before, after] = [await evaluatePairs(objective, [pair]), await evaluatePairs(objective, [both])];
+          expectClose(after.losses, before.losses, 1e-9);
+          expectClose(after.gradient[0]!, before.gradient[0]!, 1e-9);
+        }),
+        { numRuns: 5 },
+      );
+    },
+  );
+
+  it.each(["sigmoid", "hinge", "robust", "exo_pair", "discopop", "aot"])(
+    "%s, where the policy alone does: it knows the margin alone",
+    async (loss) => {
+      for (const options of [{}, { referenceFree: true }]) {
+        await fc.assert(
+          fc.asyncProperty(pairs, shift, async (pair, by) => {
+            const objective = create(loss, options);
+            const before = await evaluatePairs(objective, [pair]);
+            const after = await evaluatePairs(objective, [{ ...pair, policy: shifted(pair.policy, by) }]);
+            expectClose(after.losses, before.losses, 1e-9);
+          }),
+          { numRuns: 5 },
         );
-        for (const name of ["rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"]) {
-          expect(metrics[name]!.map(Math.abs)).toEqual(start.map(() => 0));
-        }
-      }),
-      { numRuns: 20 },
-    );
-  });
+      }
+    },
+  );
+});
 
-  it("does not change with what policy and reference think of the prompt", async () => {
-    await fc.assert(
-      fc.asyncProperty(pairs, fc.double({ min: -50, max: 0, noNaN: true }), async (pair, shift) => {
-        const both = ([chosen, rejected]: Two): Two => [chosen + shift, rejected + shift];
-        const shifted = { ...pair, policy: both(pair.policy), reference: both(pair.reference) };
-        const { losses, gradient } = await evaluatePairs(objective, [pair, shifted]);
-        expectClose([losses[1]!], [losses[0]!], 1e-9);
-        expectClose(gradient[1]!, gradient[0]!, 1e-9);
-      }),
-      { numRuns: 30 },
-    );
-  });
-
-  it("looks at each pair by itself", async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(pairs, { minLength: 2, maxLength: 4 }), async (drawn) => {
-        const together = await evaluatePairs(objective, drawn);
-        for (const [i, pair] of drawn.entries()) {
-          const alone = await evaluatePairs(objective, [pair]);
-          expect(alone.losses).toEqual([together.losses[i]]);
-          expect(alone.gradient).toEqual([together.gradient[i]]);
-        }
-      }),
-      { numRuns: 10 },
-    );
+describe("every pair is looked at by itself", () => {
+  it.each(everySetting.filter(([, objective]) => !objective.context))("%s", async (_, objective) => {
+    const together = await evaluatePairs(objective, summed.pairs);
+    for (const [i, pair] of summed.pairs.entries()) {
+      const alone = await evaluatePairs(objective, [pair]);
+      expect(alone.losses).toEqual([together.losses[i]]);
+      expect(alone.gradient).toEqual([together.gradient[i]]);
+    }
   });
 });
 
-describe("sigmoid DPO", () => {
+describe("when chosen and rejected change places", () => {
   const beta = 0.1;
-  const marginOf = ({ policy, reference }: Pair) => beta * (policy[0] - reference[0] - (policy[1] - reference[1]));
+  const ratios = ({ policy, reference }: Pair) => [policy[0] - reference[0], policy[1] - reference[1]] as const;
+  const z = (pair: Pair) => beta * (ratios(pair)[0] - ratios(pair)[1]);
 
-  it("pulls the chosen up and the rejected down by beta sigma(-margin)", async () => {
+  // What the loss L of a pair and S of the swapped pair have to do with each other: the first equals the second.
+  it.each<[string, string, Record<string, unknown>, (l: number, s: number, p: Pair) => [number, number]]>([
+    ["S - L = z", "sigmoid", {}, (l, s, p) => [s - l, z(p)]],
+    ["S - L = (1 - 2 e) z", "sigmoid", { labelSmoothing: 0.2 }, (l, s, p) => [s - l, 0.6 * z(p)]],
+    ["S - L = z", "aot", {}, (l, s, p) => [s - l, z(p)]],
+    ["S - L = z", "aot_unpaired", {}, (l, s, p) => [s - l, z(p)]],
+    ["S - L = z / (1 - 2 e)", "robust", { labelSmoothing: 0.2 }, (l, s, p) => [s - l, z(p) / 0.6]],
+    ["S + L = 2 + max(0, |z| - 1)", "hinge", {}, (l, s, p) => [s + l, 2 + Math.max(0, Math.abs(z(p)) - 1)]],
+    ["S - L = (2 / beta) (a - c)", "sppo_hard", {}, (l, s, p) => [s - l, (2 / beta ** 2) * z(p)]],
+    ["S - L = beta (a - c)", "bco_pair", {}, (l, s, p) => [s - l, z(p)]],
+    ["S + L = 2", "apo_zero", {}, (l, s) => [s + l, 2]],
+    [
+      "S + L = 1 + s(beta a) + s(beta c)",
+      "apo_down",
+      {},
+      (l, s, p) => [s + l, 1 + ratios(p).reduce((n, ratio) => n + sigma(beta * ratio), 0)],
+    ],
+    [
+      "S - L = log s(beta a) - log s(beta c)",
+      "nca_pair",
+      {},
+      (l, s, p) => [s - l, softplus(-beta * ratios(p)[1]) - softplus(-beta * ratios(p)[0])],
+    ],
+    [
+      "S - L = (s(z) - s(-z)) log((1 - e) / e)",
+      "exo_pair",
+      { labelSmoothing: 0.2 },
+      (l, s, p) => [s - l, (sigma(z(p)) - sigma(-z(p))) * Math.log(4)],
+    ],
+    [
+      "S - L = beta (a / n_w - c / n_l)",
+      "sigmoid_norm",
+      {},
+      (l, s, p) => [s - l, beta * (ratios(p)[0] / p.lengths[0] - ratios(p)[1] / p.lengths[1])],
+    ],
+  ])("%s: %s %j", async (_, loss, options, related) => {
     await fc.assert(
       fc.asyncProperty(pairs, async (pair) => {
-        const { gradient } = await evaluatePairs(dpo({ beta }), [pair]);
-        const weight = beta * sigma(-marginOf(pair));
-        expectClose(gradient[0]!, [-weight, weight], 1e-12);
+        const objective = create(loss, { beta, ...options });
+        const [{ losses }, swapped] = [
+          await evaluatePairs(objective, [pair]),
+          await evaluatePairs(objective, [swap(pair)]),
+        ];
+        const [actual, expected] = related(losses[0]!, swapped.losses[0]!, pair);
+        expectClose([actual], [expected], 1e-9);
       }),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   });
 
-  it("mirrors when chosen and rejected change places: the losses differ by the margin", async () => {
+  it("the rewards change places too, and only one order is accurate", async () => {
     await fc.assert(
       fc.asyncProperty(pairs, async (pair) => {
-        const { losses, gradient, metrics } = await evaluatePairs(dpo({ beta }), [pair, swap(pair)]);
-        expectClose([losses[1]! - losses[0]!], [marginOf(pair)], 1e-10);
-        expectClose([gradient[0]![0] + gradient[1]![0]], [-beta], 1e-10);
+        const { metrics } = await evaluatePairs(dpo({ beta }), [pair, swap(pair)]);
         expect(metrics["rewards/chosen"]![1]).toBe(metrics["rewards/rejected"]![0]);
         expect(metrics["rewards/accuracies"]!.reduce((a, b) => a + b)).toBe(
           metrics["rewards/margins"]![0] === 0 ? 0 : 1,
@@ -174,13 +279,39 @@ describe("sigmoid DPO", () => {
     );
   });
 
-  it("with smoothed labels is the mean over both ways to label, weighted by their probability", async () => {
+  it("with smoothed labels the loss is the mean over both ways to label, weighted by their probability", async () => {
     await fc.assert(
       fc.asyncProperty(pairs, fc.double({ min: 0, max: 0.49, noNaN: true }), async (pair, labelSmoothing) => {
         const plain = await evaluatePairs(dpo({ beta }), [pair, swap(pair)]);
         const smoothed = await evaluatePairs(dpo({ beta, labelSmoothing }), [pair]);
         const expected = (1 - labelSmoothing) * plain.losses[0]! + labelSmoothing * plain.losses[1]!;
         expectClose(smoothed.losses, [expected], 1e-12);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("the robust loss, as its name says, has the clean loss as its mean over labels flipped with probability e", async () => {
+    await fc.assert(
+      fc.asyncProperty(pairs, fc.double({ min: 0, max: 0.49, noNaN: true }), async (pair, e) => {
+        const clean = await evaluatePairs(dpo({ beta }), [pair]);
+        const { losses } = await evaluatePairs(create("robust", { beta, labelSmoothing: e }), [pair, swap(pair)]);
+        expectClose([(1 - e) * losses[0]! + e * losses[1]!], clean.losses, 1e-9);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("sigmoid DPO", () => {
+  it("pulls the chosen up and the rejected down by beta sigma(-margin)", async () => {
+    const beta = 0.1;
+    await fc.assert(
+      fc.asyncProperty(pairs, async (pair) => {
+        const { gradient } = await evaluatePairs(dpo({ beta }), [pair]);
+        const { policy, reference } = pair;
+        const weight = beta * sigma(-beta * (policy[0] - reference[0] - (policy[1] - reference[1])));
+        expectClose(gradient[0]!, [-weight, weight], 1e-12);
       }),
       { numRuns: 30 },
     );
@@ -201,44 +332,50 @@ describe("IPO", () => {
     expectClose(losses, [0, 1, 1], 1e-12);
     expect(gradient.map(([chosen]) => Math.sign(Math.round(chosen * 1e9)))).toEqual([0, -1, 1]);
   });
+});
 
-  it("mirrors when chosen and rejected change places: the margin changes its sign", async () => {
-    await fc.assert(
-      fc.asyncProperty(pairs, async (pair) => {
-        const target = 1 / (2 * 0.1);
-        const { losses } = await evaluatePairs(ipo({ beta: 0.1 }), [pair, swap(pair)]);
-        const margin = (losses[1]! - losses[0]!) / (4 * target);
-        expectClose(losses, [(margin - target) ** 2, (-margin - target) ** 2], 1e-9);
-      }),
-      { numRuns: 30 },
-    );
+describe("the hinge loss", () => {
+  it("lets go of a pair once its margin is above 1", async () => {
+    const at = (z: number): Pair => ({ policy: [10 * z, 0], reference: [0, 0], lengths: [1, 1] });
+    const { losses, gradient } = await evaluatePairs(create("hinge", { beta: 0.1 }), [at(0.5), at(1), at(2)]);
+    expectClose(losses, [0.5, 0, 0], 1e-12);
+    expectClose(gradient.flat(), [-0.1, 0.1, 0, 0, 0, 0], 1e-12);
   });
 });
 
 describe("without a reference", () => {
-  it.each(Object.entries(withoutReference))("%s reads none", async (_, objective) => {
-    expect(objective.needsReference).toBe(false);
+  const free = everySetting.filter(([, objective]) => !objective.needsReference);
+
+  it("there are objectives here", () => {
+    expect(new Set(free.map(([, , { loss }]) => loss))).toEqual(
+      new Set(["sigmoid", "ipo", "nca_pair", "aot", "apo_down", "sft"]),
+    );
+  });
+
+  it.each(free)("%s reads none", async (_, objective) => {
     await fc.assert(
       fc.asyncProperty(pairs, async (pair) => {
-        const { losses } = await evaluatePairs(objective, [pair, { ...pair, reference: [-1, -2] }]);
-        expect(losses[1]).toBe(losses[0]);
+        const { losses } = await evaluatePairs(objective, [pair]);
+        expect((await evaluatePairs(objective, [{ ...pair, reference: [-1, -2] }])).losses).toEqual(losses);
       }),
       { numRuns: 10 },
     );
   });
 
-  it("equals the objective with a reference that gives every completion the same log-probability", async () => {
-    const pair: Pair = { policy: [-12, -20], reference: [-7, -7], lengths: [3, 3] };
-    const free = await evaluatePairs(dpo({ beta: 0.1, referenceFree: true }), [pair]);
-    expectClose(free.losses, (await evaluatePairs(dpo({ beta: 0.1 }), [pair])).losses, 1e-13);
+  it("an objective equals that with a reference of certainty", async () => {
+    for (const loss of ["sigmoid", "apo_zero", "bco_pair", "aot_unpaired"]) {
+      const withoutReference = await evaluatePairs(create(loss, { referenceFree: true }), summed.pairs);
+      const certain = summed.pairs.map((pair) => ({ ...pair, reference: [0, 0] as const }));
+      expectClose(withoutReference.losses, (await evaluatePairs(create(loss), certain)).losses, 1e-13);
+    }
   });
 });
 
 describe("metrics", () => {
   it("are beta times the log-ratio whatever the loss, and a tie is not accurate", async () => {
     const tied: Pair = { policy: [-10, -10], reference: [-12, -12], lengths: [5, 9] };
-    for (const objective of [dpo({ beta: 0.5 }), ipo({ beta: 0.5 })]) {
-      const { metrics } = await evaluatePairs(objective, [tied]);
+    for (const loss of ["sigmoid", "ipo", "sigmoid_norm", "aot", "bco_pair"]) {
+      const { metrics } = await evaluatePairs(create(loss, { beta: 0.5 }), [tied]);
       expect(metrics).toEqual({
         "rewards/chosen": [1],
         "rewards/rejected": [1],
@@ -247,24 +384,39 @@ describe("metrics", () => {
       });
     }
   });
+
+  it("of a sum have the loss of each part too", async () => {
+    const { losses, metrics } = await evaluatePairs(
+      create("sigmoid,bco_pair,sft", { lossWeights: [0.8, 0.2, 1] }),
+      summed.pairs,
+    );
+    const parts = ["sigmoid", "bco_pair", "sft"].map((name) => metrics[`loss/${name}`]!);
+    expectClose(
+      losses,
+      losses.map((_, i) => 0.8 * parts[0]![i]! + 0.2 * parts[1]![i]! + parts[2]![i]!),
+      1e-12,
+    );
+    expect(metrics["rewards/chosen"]).toHaveLength(summed.pairs.length);
+  });
 });
 
 describe("on the engine", () => {
-  it.each(Object.entries({ ...all, ...withoutReference }))(
-    "%s stays finite with log-probabilities that differ by 10,000 nats",
-    async (_, objective) => {
-      const extremes: Pair[] = [
-        { policy: [0, -1e4], reference: [-1e4, 0], lengths: [1, 1] },
-        { policy: [-1e4, 0], reference: [0, -1e4], lengths: [1, 1] },
-        { policy: [-1e4, -1e4], reference: [-1e4, -1e4], lengths: [1000, 1] },
-      ];
-      const fast = await evaluatePairs(objective, extremes, nodeRuntime);
-      const exact = await evaluatePairs(objective, extremes);
-      for (const values of [fast.losses, fast.gradient.flat(), ...Object.values(fast.metrics)]) {
-        expect(values.every(Number.isFinite)).toBe(true);
-      }
-      expectClose(fast.losses, exact.losses, 1e-6);
-      expectClose(fast.gradient.flat(), exact.gradient.flat(), 1e-6);
-    },
-  );
+  const values = { margin: 0.7, logMargin: Math.log(0.7) };
+  const extremes: Pair[] = [
+    { policy: [0, -1e4], reference: [-1e4, 0], lengths: [1, 1], values },
+    { policy: [-1e4, 0], reference: [0, -1e4], lengths: [1, 1], values },
+    { policy: [-1e4, -1e4], reference: [-1e4, -1e4], lengths: [1000, 1], values },
+    { policy: [-1e4, -1e4], reference: [0, 0], lengths: [1000, 1], values },
+    { policy: [0, 0], reference: [-1e4, -1e4], lengths: [1000, 1], values },
+  ];
+
+  it.each(everySetting)("%s stays finite with log-probabilities that differ by 10,000 nats", async (_, objective) => {
+    const fast = await evaluatePairs(objective, extremes, nodeRuntime);
+    const exact = await evaluatePairs(objective, extremes);
+    for (const found of [fast.losses, fast.gradient.flat(), ...Object.values(fast.metrics)]) {
+      expect(found.every(Number.isFinite)).toBe(true);
+    }
+    expectClose(fast.losses, exact.losses, 1e-5);
+    expectClose(fast.gradient.flat(), exact.gradient.flat(), 1e-5);
+  });
 });
