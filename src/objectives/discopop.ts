@@ -4,6 +4,9 @@
  *
  *   L = -(1 - m) log sigmoid(z) + m e^-z,   m = sigmoid(z / tau)
  *
+ * It is not convex: at z = 0 its slope is (1 - log 2) / (4 tau) - 3/4, which with the usual tau of 0.05 is 0.78, above 0. A
+ * policy that is still its reference is first pushed the wrong way, towards a local minimum at z = -0.12.
+ *
  * For z below 0 both factors of m e^-z leave float32's range, infinity times 0, which is not a number in TRL. Their product
  * is e^(-z - softplus(-z / tau)), and never above 1 as long as tau is at most 1.
  */
