@@ -34,4 +34,4 @@ export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
 export type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "./training/observer.ts";
 export type { RunControl } from "./training/run.ts";
-export { bco, cpo, type DpoOptions, dpo, kto, orpo, reward, type SftOptions, sft, simpo } from "./training/tuners.ts";
+export { bco, cpo, type DpoOptions, dpo, kto, type MpoOptions, mpo, orpo, reward, type SftOptions, sft, simpo } from "./training/tuners.ts";

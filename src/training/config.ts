@@ -11,7 +11,7 @@ import type { MethodName } from "../objectives/index.ts";
 const count = z.number().int().positive();
 
 /** At least one text, or several, which may also be given as one with commas. */
-const list = z
+export const list = z
   .union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())])
   .pipe(z.array(z.string().min(1)).min(1));
 
@@ -90,6 +90,9 @@ export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
   readonly lossWeights: readonly number[];
   /** The options of these objectives, and of no others. */
   readonly objective: Readonly<Record<string, unknown>>;
+  /** Of MPO: regularization.ts. */
+  readonly regularizationData?: readonly string[];
+  readonly regularizationBatchSize?: number;
   /** Of supervised fine-tuning: texts.ts. */
   readonly score?: Score;
   /** Of methods with a reference: moving-reference.ts. */

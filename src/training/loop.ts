@@ -23,7 +23,7 @@ import { writeResult } from "./result.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { Sampler } from "./sampler.ts";
 import { checkFiniteWeights } from "./self-checks.ts";
-import { StepOrder } from "./step-order.ts";
+import { RoundOrder, StepOrder } from "./step-order.ts";
 import { Trainer } from "./trainer.ts";
 
 export interface LoopOptions {
@@ -35,6 +35,8 @@ export interface LoopOptions {
   readonly tokenizer: Tokenizer;
   readonly train: LoadedPreferences;
   readonly held: LoadedPreferences | undefined;
+  /** Reference data, of which some join the examples of every step. */
+  readonly regularization: LoadedPreferences | undefined;
   readonly observer: RunObserver | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -44,6 +46,7 @@ export class RunLoop implements AsyncDisposable {
   private readonly engine: Engine;
   private readonly evaluator: ObjectiveEvaluator;
   private readonly order: StepOrder;
+  private readonly regularizationOrder: RoundOrder | undefined;
   private readonly trainer: Trainer;
   private readonly sampler: Sampler;
   /** Every run says how far its policy is from where it began; a reward model was no such model there. */
@@ -54,11 +57,13 @@ export class RunLoop implements AsyncDisposable {
   private evaluationDue = true;
 
   private constructor(options: LoopOptions, engine: Engine, evaluator: ObjectiveEvaluator) {
-    const { run, config, objective, policy, train, held, tokenizer, checkpoint } = options;
+    const { run, config, objective, policy, train, held, regularization, tokenizer, checkpoint } = options;
     this.o = options;
     this.engine = engine;
     this.evaluator = evaluator;
     this.order = new StepOrder(train.examples.length, config);
+    const perStep = config.regularizationBatchSize ?? config.batchSize;
+    this.regularizationOrder = regularization && new RoundOrder(regularization.examples.length, perStep, config);
     const score = (examples: readonly Scorable[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
@@ -82,8 +87,8 @@ export class RunLoop implements AsyncDisposable {
 
   /** Compiles what the run needs. Dispose of it. */
   static async open(options: LoopOptions): Promise<RunLoop> {
-    const { policy, objective, config, train, held } = options;
-    const examples = [...train.examples, ...(held?.examples ?? [])];
+    const { policy, objective, config, train, held, regularization } = options;
+    const examples = [train, held, regularization].flatMap((loaded) => loaded?.examples ?? []);
     const maxPositions = longestSequence(examples);
     const { threads } = config;
     const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
@@ -188,7 +193,7 @@ export class RunLoop implements AsyncDisposable {
   }
 
   private announce(): void {
-    const { config, policy, train, held, observer } = this.o;
+    const { config, policy, train, held, regularization, observer } = this.o;
     const { model } = policy;
     observer?.onStart?.({
       config,
@@ -204,6 +209,7 @@ export class RunLoop implements AsyncDisposable {
       memoryEstimate: estimateMemory(model, policy, config, train.examples),
       ledger: train.ledger,
       ...(held && { evalLedger: held.ledger }),
+      ...(regularization && { regularizationLedger: regularization.ledger }),
     });
   }
 
@@ -220,7 +226,10 @@ export class RunLoop implements AsyncDisposable {
   }
 
   private examplesOf(step: number): TokenizedExample[] {
-    return this.order.indices(step).map((i) => this.o.train.examples[i]!);
+    const { train, regularization } = this.o;
+    const own = this.order.indices(step).map((i) => train.examples[i]!);
+    const beside = this.regularizationOrder?.indices(step) ?? [];
+    return [...own, ...beside.map((i) => regularization!.examples[i]!)];
   }
 
   /** Which reference the KL and the rewards are against, where it moves: the step whose policy it last moved to. */

@@ -21,6 +21,7 @@ import {
 } from "../objectives/index.ts";
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
 import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
+import { regularizationSettings } from "./regularization.ts";
 
 export interface Method {
   readonly name: MethodName;
@@ -122,6 +123,12 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     name: "cpo",
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
     learningRate: { lora: 5e-5, full: 1e-6 },
+  }),
+  mpo: method({
+    name: "mpo",
+    summary: "Tune a model on preferences as the reward of a choice, near reference data instead of a reference (MPO)",
+    learningRate: { lora: 5e-5, full: 1e-6 },
+    settings: regularizationSettings,
   }),
   kto: method({
     name: "kto",

@@ -25,6 +25,7 @@ export interface RunSummary {
   readonly memoryEstimate: number;
   readonly ledger: Ledger;
   readonly evalLedger?: Ledger;
+  readonly regularizationLedger?: Ledger;
 }
 
 /** One prompt with what the reference and the policy answer to it, decoded greedily. */

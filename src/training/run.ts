@@ -6,6 +6,7 @@
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
+import { textExample } from "../data/texts.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -18,6 +19,7 @@ import { referenceMixup, withMovingReference } from "./moving-reference.ts";
 import type { RunObserver, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
+import { markRegularization } from "./regularization.ts";
 import { describeEnvironment, RunDirectory } from "./run-directory.ts";
 
 export interface RunControl {
@@ -60,7 +62,12 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
     run.writeJson("environment.json", describeEnvironment(version, config.threads));
-    run.recordData({ train: describeData(opened.train), ...(opened.held && { eval: describeData(opened.held) }) });
+    const { train, held, regularization } = opened;
+    run.recordData({
+      train: describeData(train),
+      ...(held && { eval: describeData(held) }),
+      ...(regularization && { regularization: describeData(regularization) }),
+    });
     observer?.onStage?.("compiling");
     await using loop = await RunLoop.open({ run, config, objective, policy, ...opened, observer, signal });
     return await loop.run();
@@ -87,7 +94,9 @@ async function loadData(config: TrainingConfig, objective: Objective, model: Lan
   const adapt = rowAdapter(config, objective);
   const train = await loadExamples(adapt, { ...options, files: config.data });
   const held = config.evalData && (await loadExamples(adapt, { ...options, files: config.evalData, limit: undefined }));
-  return { train, held };
+  const files = config.regularizationData;
+  const regularization = files && (await loadExamples(textExample, { ...options, files, limit: undefined }));
+  return markRegularization(objective, { train, held, regularization });
 }
 
 function describeData({ examples, ledger }: LoadedPreferences) {

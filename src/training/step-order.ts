@@ -1,24 +1,47 @@
 /**
- * Which examples each optimizer step takes. An epoch's order is derived from the seed and the epoch alone, so the
- * number of steps done is all that a resumed run needs to go on where it was.
+ * Which examples each optimizer step takes. The order of a pass over them is derived from the seed and the number of the pass
+ * alone, so the number of steps done is all that a resumed run needs to go on where it was.
  */
 
 import { Random } from "../random.ts";
 import type { TrainingConfig } from "./config.ts";
 
-/** The stream of random numbers that shuffles. */
+/** The streams of random numbers that shuffle: of the epochs, and of the passes over examples that go round. */
 const SHUFFLE = 1_000_003;
+const ROUND = 1_000_033;
+
+/** The order of examples in each pass over them. */
+class Passes {
+  private current: { pass: number; order: Int32Array } | undefined;
+
+  constructor(
+    private readonly examples: number,
+    private readonly config: Pick<TrainingConfig, "shuffle" | "seed">,
+    private readonly stream: number,
+  ) {}
+
+  order(pass: number): Int32Array {
+    if (this.current?.pass !== pass) {
+      const order = this.config.shuffle
+        ? Random.fork(this.config.seed, this.stream, pass).permutation(this.examples)
+        : Int32Array.from({ length: this.examples }, (_, i) => i);
+      this.current = { pass, order };
+    }
+    return this.current.order;
+  }
+}
 
 export class StepOrder {
   readonly steps: number;
   readonly epochs: number;
   private readonly stepsPerEpoch: number;
-  private current: { epoch: number; order: Int32Array } | undefined;
+  private readonly passes: Passes;
 
   constructor(
-    private readonly examples: number,
+    examples: number,
     private readonly config: Pick<TrainingConfig, "batchSize" | "epochs" | "maxSteps" | "shuffle" | "seed">,
   ) {
+    this.passes = new Passes(examples, config, SHUFFLE);
     this.stepsPerEpoch = Math.ceil(examples / config.batchSize);
     this.steps = config.maxSteps ?? this.stepsPerEpoch * config.epochs;
     this.epochs = Math.ceil(this.steps / this.stepsPerEpoch);
@@ -28,16 +51,27 @@ export class StepOrder {
   indices(step: number): number[] {
     const epoch = Math.floor(step / this.stepsPerEpoch);
     const start = (step % this.stepsPerEpoch) * this.config.batchSize;
-    return Array.from(this.order(epoch).subarray(start, start + this.config.batchSize));
+    return Array.from(this.passes.order(epoch).subarray(start, start + this.config.batchSize));
+  }
+}
+
+/** Examples that go round beside a run's own: every step takes as many, from one pass over them into the next. */
+export class RoundOrder {
+  private readonly passes: Passes;
+
+  constructor(
+    private readonly examples: number,
+    private readonly perStep: number,
+    config: Pick<TrainingConfig, "shuffle" | "seed">,
+  ) {
+    this.passes = new Passes(examples, config, ROUND);
   }
 
-  private order(epoch: number): Int32Array {
-    if (this.current?.epoch !== epoch) {
-      const order = this.config.shuffle
-        ? Random.fork(this.config.seed, SHUFFLE, epoch).permutation(this.examples)
-        : Int32Array.from({ length: this.examples }, (_, i) => i);
-      this.current = { epoch, order };
-    }
-    return this.current.order;
+  /** The examples of step 0, 1, ... */
+  indices(step: number): number[] {
+    return Array.from({ length: this.perStep }, (_, i) => {
+      const place = step * this.perStep + i;
+      return this.passes.order(Math.floor(place / this.examples))[place % this.examples]!;
+    });
   }
 }

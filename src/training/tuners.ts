@@ -4,6 +4,7 @@ import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "./methods.ts";
 import type { RunResult } from "./observer.ts";
+import type { RegularizationSettings } from "./regularization.ts";
 import { type RunControl, tune } from "./run.ts";
 
 interface SftSettings {
@@ -29,6 +30,8 @@ export const orpo = tuner("orpo");
 export const simpo = tuner("simpo");
 /** Contrastive Preference Optimization. */
 export const cpo = tuner("cpo");
+/** Maximum Preference Optimization, with reference data of its own. */
+export const mpo = tuner<RegularizationSettings>("mpo");
 /** Kahneman-Tversky Optimization, on labelled completions. */
 export const kto = tuner("kto");
 /** Binary Classifier Optimization, on labelled completions. */
@@ -39,4 +42,5 @@ export const sft = tuner<SftSettings>("sft");
 export const reward = tuner("reward");
 
 export type DpoOptions = TrainingOptions;
+export type MpoOptions = TrainingOptions & RegularizationSettings;
 export type SftOptions = TrainingOptions & SftSettings;

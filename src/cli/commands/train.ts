@@ -22,6 +22,9 @@ interface OwnOptions {
   readonly quiet?: true;
 }
 
+/** What the values of settings are called in help, where their type does not say it. */
+const placeholders: Readonly<Record<string, string>> = { lossWeights: "weights", regularizationData: "files" };
+
 /** The command of a method of training. */
 function trainingCommand(method: Method): CommandDefinition {
   const { name, summary, schema } = method;
@@ -46,7 +49,7 @@ function trainingCommand(method: Method): CommandDefinition {
         maxPromptLength: true,
         truncation: true,
       },
-      Objective: Object.fromEntries(objective.map((key) => [key, key === "lossWeights" ? "weights" : (true as const)])),
+      Objective: Object.fromEntries(objective.map((key) => [key, placeholders[key] ?? true])),
       Tuning: { tuning: true, loraRank: true, loraAlpha: true, loraTargets: true, rsLora: true, adapter: "folder" },
       Optimization: {
         batchSize: true,

@@ -28,6 +28,7 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
     ...table,
     ...ledgerLines("training rows", summary.ledger),
     ...ledgerLines("held-out rows", summary.evalLedger),
+    ...ledgerLines("reference rows", summary.regularizationLedger),
   ];
 }
 
