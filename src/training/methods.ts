@@ -134,11 +134,13 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     name: "kto",
     summary: "Tune a model on completions that are labelled good or bad, by KTO",
     learningRate: { lora: 5e-5, full: 1e-6 },
+    settings: movingReferenceSettings,
   }),
   bco: method({
     name: "bco",
     summary: "Tune a model on completions that are labelled good or bad, by a binary classifier (BCO)",
     learningRate: { lora: 5e-5, full: 5e-7 },
+    settings: movingReferenceSettings,
   }),
   sft: method({
     name: "sft",
