@@ -17,8 +17,8 @@ import { logisticLoss } from "./dpo.ts";
 import type { StepContext } from "./objective.ts";
 import { labelSmoothing } from "./options.ts";
 import { splitPairs } from "./pair.ts";
-import { differences, interleave, type PairSettings, pairObjective, stepPairs } from "./pairwise.ts";
-import { matched } from "./sorted.ts";
+import { type PairSettings, pairObjective } from "./pairwise.ts";
+import { differences, interleave, matched, stepPairs } from "./step-pairs.ts";
 
 export const aotLoss = pairObjective({
   name: "aot",

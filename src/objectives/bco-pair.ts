@@ -12,7 +12,8 @@ import { z } from "zod";
 import { add, mul, neg, softplus, sub } from "../tensor/index.ts";
 import { meanReward } from "./mean-reward.ts";
 import type { StepScores } from "./objective.ts";
-import { differences, type PairSettings, pairObjective, stepPairs } from "./pairwise.ts";
+import { type PairSettings, pairObjective } from "./pairwise.ts";
+import { differences, stepPairs } from "./step-pairs.ts";
 
 export const bcoPairLoss = pairObjective({
   name: "bco_pair",

@@ -16,13 +16,11 @@ import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { div, greaterOrEqual, mul, sub, type Tensor, where } from "../tensor/index.ts";
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
-import { desensitized, desensitizedStep, ldAlpha } from "./length-desensitized.ts";
-import type { Objective, ScoredCompletions, StepContext, StepScores } from "./objective.ts";
+import { desensitized, ldAlpha } from "./length-desensitized.ts";
+import type { Objective, ScoredCompletions, StepContext } from "./objective.ts";
 import { beta, referenceFree } from "./options.ts";
 import { type Pair, splitPairs } from "./pair.ts";
 import { pairWeights, wpo } from "./wpo.ts";
-
-export { type Pair, splitPairs } from "./pair.ts";
 
 export const pairRoles = ["chosen", "rejected"] as const;
 
@@ -73,35 +71,6 @@ export type Described<Shape extends z.ZodRawShape> = Pick<
 > & { readonly options?: Shape };
 
 type Settings<Shape extends z.ZodRawShape> = z.output<z.ZodObject<Shape & PairOptions>>;
-
-/** Values of every pair of a step, as numbers. */
-interface NumberPairs {
-  readonly chosen: readonly number[];
-  readonly rejected: readonly number[];
-}
-
-/** The log-probabilities of a step that the losses of its pairs are made of; reference-free: 0 for the reference. */
-export function stepPairs(
-  step: StepScores,
-  { referenceFree: free, ldAlpha: alpha }: PairSettings,
-): { policy: NumberPairs; reference: NumberPairs } {
-  const { policy, reference } = desensitizedStep(step, alpha);
-  const split = (logps: readonly number[]): NumberPairs => ({
-    chosen: logps.filter((_, i) => i % 2 === 0),
-    rejected: logps.filter((_, i) => i % 2 === 1),
-  });
-  return { policy: split(policy), reference: split(free ? policy.map(() => 0) : reference) };
-}
-
-/** Values of pairs in the order of completions. */
-export function interleave({ chosen, rejected }: NumberPairs): number[] {
-  return chosen.flatMap((value, i) => [value, rejected[i]!]);
-}
-
-/** The differences of two lists, element by element. */
-export function differences(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((value, i) => value - b[i]!);
-}
 
 /** An objective over pairs, by its loss on the scores of both completions. */
 export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>>({

@@ -23,7 +23,8 @@ import { matmul, mul, neg, reshape, softplus, stopGradient, sub, type Tensor } f
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
 import type { ScoredTokens } from "./objective.ts";
 import { beta } from "./options.ts";
-import { type Pair, pairRoles, rewardMetrics, splitPairs } from "./pairwise.ts";
+import { type Pair, splitPairs } from "./pair.ts";
+import { pairRoles, rewardMetrics } from "./pairwise.ts";
 
 /** D(y) of both completions [E], in nats. */
 function sequentialKl({ membership, statistics }: ScoredTokens): Pair {
