@@ -3,6 +3,7 @@
 import { type CommandDefinition, grouped } from "./command.ts";
 import { commands } from "./commands/index.ts";
 import { type Flag, flagsOf, optionsOf } from "./flags.ts";
+import { code, table } from "./markdown.ts";
 
 /** The reference as Markdown. */
 export function cliReference(): string {
@@ -67,17 +68,4 @@ function row(flag: Flag, placeholder: string | undefined): string[] {
   const value = Array.isArray(flag.default) ? flag.default.join(",") : flag.default;
   const defaultText = flag.required ? "required" : value === undefined || flag.kind === "boolean" ? "" : String(value);
   return [code(shown!.flags), defaultText, flag.description];
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-/** A table as the formatter writes it, with columns of one width. */
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = [heads, ...rows].map((row) => row.map((text) => text.replaceAll("|", "\\|")));
-  const widths = heads.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
-  const rule = line(widths.map((width) => "-".repeat(width)));
-  return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join("\n");
 }
