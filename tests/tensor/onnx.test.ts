@@ -94,6 +94,27 @@ describe("an emitted program", () => {
       expect(results.flat!.dims).toEqual([2 * (P + T), K]);
     }
   });
+
+  it("computes a size from an input that has a multiple of it", async () => {
+    const pairs = t.input("pairs", [t.product([2, "E"]), 4, "K"]);
+    const stacked = t.reshape(pairs, [t.product([8, "E"]), "K"]);
+    const session = await ort.InferenceSession.create(t.emitOnnx({ outputs: { stacked } }).model);
+    onTestFinished(() => session.release());
+    for (const [E, K] of [
+      [3, 5],
+      [1, 2],
+    ] as const) {
+      const zeros = new ort.Tensor("float32", new Float32Array(8 * E * K), [2 * E, 4, K]);
+      expect((await session.run({ pairs: zeros })).stacked!.dims).toEqual([8 * E, K]);
+    }
+  });
+
+  it("refuses a program that needs a size which no input has", () => {
+    const x = t.input("x", [t.product(["T", "P"]), 2]);
+    expect(() => t.emitOnnx({ outputs: { y: t.reshape(x, ["T", "P", 2]) } })).toThrow(
+      "no input of the program has the dimension T",
+    );
+  });
 });
 
 describe("external data", () => {

@@ -214,20 +214,36 @@ class Emitter {
     return this.helper(`dim:${dim}`, () => {
       for (const [name, t] of this.inputs) {
         const at = t.shape.indexOf(dim);
-        if (at >= 0)
-          return this.write("Shape", [name], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
+        if (at >= 0) return this.axisSize(name, at);
       }
       const terms = termsOf(dim);
+      if (terms.length === 1 && terms[0]!.coefficient === 1 && terms[0]!.names.length === 1) {
+        return this.sizeFromMultiple(dim);
+      }
       const summands = terms.map(({ coefficient, names }) => {
-        if (terms.length === 1 && coefficient === 1 && names.length === 1) {
-          throw new Error(`no input of the program has the dimension ${dim}`);
-        }
         const factors = names.map((name) => this.dimVector(name));
         if (coefficient !== 1 || names.length === 0) factors.unshift(this.ints([coefficient]));
         return factors.reduce((a, b) => this.write("Mul", [a, b])[0]!);
       });
       return summands.reduce((a, b) => this.write("Add", [a, b])[0]!);
     });
+  }
+
+  /** The size of a name that no input has alone, from one that has a multiple of it: E is half of [2*E]. */
+  private sizeFromMultiple(name: string): string {
+    for (const [inputName, t] of this.inputs) {
+      for (const [at, dim] of t.shape.entries()) {
+        const [term, ...others] = termsOf(dim);
+        if (others.length > 0 || term!.names.length !== 1 || term!.names[0] !== name) continue;
+        return this.write("Div", [this.axisSize(inputName, at), this.ints([term!.coefficient])])[0]!;
+      }
+    }
+    throw new Error(`no input of the program has the dimension ${name}`);
+  }
+
+  /** The size of one axis of an input, as an int64 vector of one element. */
+  private axisSize(inputName: string, at: number): string {
+    return this.write("Shape", [inputName], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
   }
 
   private emitNode(node: Node): string[] {
