@@ -67,8 +67,8 @@ export class RunLoop implements AsyncDisposable {
     const score = (examples: readonly Scorable[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
     // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
-    const scores = this.order.epochs > 1 && !policy.moving ? new ReferenceScores(score, stored) : { of: score };
-    const reference = objective.needsReference ? scores : undefined;
+    const scores = () => (this.order.epochs > 1 && !policy.moving ? new ReferenceScores(score, stored) : { of: score });
+    const reference = objective.needsReference ? scores() : undefined;
     const kept = policy.moving ? { of: score } : new ReferenceScores(score);
     this.evalReference = objective.scores === "reward" ? undefined : kept;
     const { steps } = this.order;
@@ -195,6 +195,7 @@ export class RunLoop implements AsyncDisposable {
   private announce(): void {
     const { config, policy, train, held, regularization, observer } = this.o;
     const { model } = policy;
+    const learned = [train, regularization].flatMap((loaded) => loaded?.examples ?? []);
     observer?.onStart?.({
       config,
       family: model.family,
@@ -206,7 +207,7 @@ export class RunLoop implements AsyncDisposable {
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,
-      memoryEstimate: estimateMemory(model, policy, config, train.examples),
+      memoryEstimate: estimateMemory(model, policy, config, learned),
       ledger: train.ledger,
       ...(held && { evalLedger: held.ledger }),
       ...(regularization && { regularizationLedger: regularization.ledger }),
