@@ -23,23 +23,31 @@ export interface TrainingState {
 }
 
 const WEIGHTS = "trainable.safetensors";
+const REFERENCE = "reference.safetensors";
 const OPTIMIZER = "optimizer.safetensors";
+const ROWS = "rows.safetensors";
 const STATE = "state.json";
+
+/** The arrays of a checkpoint. */
+export interface TrainingArrays {
+  readonly trainable: FlatArray;
+  readonly optimizer: Optimizer;
+  /** What a reference that moves holds of its own. */
+  readonly reference?: FlatArray | undefined;
+  /** What is known of each training example, by name. */
+  readonly rows?: Readonly<Record<string, Float32Array>>;
+}
 
 export function writeTrainingCheckpoint(
   run: RunDirectory,
-  { trainable, optimizer, state }: { trainable: FlatArray; optimizer: Optimizer; state: TrainingState },
+  { trainable, optimizer, reference, rows, state }: TrainingArrays & { readonly state: TrainingState },
 ): string {
   const folder = run.checkpointFolder(state.step);
   writeFolderWhole(folder, (temporary) => {
-    const views = [...trainable.views].map(([name, { dims, data }]) => ({ name, shape: dims, read: () => data }));
-    const moments = Object.entries(optimizer.moments).map(([name, data]) => ({
-      name,
-      shape: [data.length],
-      read: () => data,
-    }));
-    writeSafetensorsFile(join(temporary, WEIGHTS), views);
-    writeSafetensorsFile(join(temporary, OPTIMIZER), moments);
+    writeSafetensorsFile(join(temporary, WEIGHTS), tensors(trainable));
+    if (reference) writeSafetensorsFile(join(temporary, REFERENCE), tensors(reference));
+    writeSafetensorsFile(join(temporary, OPTIMIZER), vectors(optimizer.moments));
+    if (rows) writeSafetensorsFile(join(temporary, ROWS), vectors(rows));
     writeFileWhole(join(temporary, STATE), (write) =>
       write(new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)),
     );
@@ -47,17 +55,36 @@ export function writeTrainingCheckpoint(
   return folder;
 }
 
+function tensors({ views }: FlatArray) {
+  return [...views].map(([name, { dims, data }]) => ({ name, shape: dims, read: () => data }));
+}
+
+function vectors(arrays: Readonly<Record<string, Float32Array>>) {
+  return Object.entries(arrays).map(([name, data]) => ({ name, shape: [data.length], read: () => data }));
+}
+
 /** Puts a checkpoint's values back. Throws RunError for a checkpoint of another model or optimizer. */
 export function readTrainingCheckpoint(
   folder: string,
-  { trainable, optimizer }: { trainable: FlatArray; optimizer: Optimizer },
+  { trainable, optimizer, reference, rows }: TrainingArrays,
 ): TrainingState {
-  restore(
-    join(folder, WEIGHTS),
-    [...trainable.views].map(([name, { data }]) => [name, data]),
-  );
+  restoreTrainable(folder, trainable);
+  if (reference) restoreViews(join(folder, REFERENCE), reference);
   restore(join(folder, OPTIMIZER), Object.entries(optimizer.moments));
+  if (rows) restore(join(folder, ROWS), Object.entries(rows));
   return JSON.parse(readFileSync(join(folder, STATE), "utf8")) as TrainingState;
+}
+
+/** Puts the trained values alone back. Throws as readTrainingCheckpoint. */
+export function restoreTrainable(folder: string, trainable: FlatArray): void {
+  restoreViews(join(folder, WEIGHTS), trainable);
+}
+
+function restoreViews(path: string, { views }: FlatArray): void {
+  restore(
+    path,
+    [...views].map(([name, { data }]) => [name, data]),
+  );
 }
 
 function restore(path: string, targets: readonly (readonly [string, Float32Array])[]): void {

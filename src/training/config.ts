@@ -73,6 +73,23 @@ export const trainingShape = {
     .default(2)
     .describe("prompts to answer with reference and policy at each evaluation"),
   sampleTokens: count.default(64).describe("longest sampled answer, in tokens"),
+  klSamples: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe("answers to draw from the policy at each evaluation, to measure KL and repetition on"),
+  maxKl: z.number().positive().optional().describe("leash: the most KL to the reference, in nats a completion"),
+  maxKlAction: z.enum(["stop", "warn"]).default("stop").describe("what happens beyond --max-kl"),
+  earlyStopping: count.optional().describe("stop after N evaluations that are no better than the best"),
+  keepBest: z
+    .boolean()
+    .default(false)
+    .describe("keep the best evaluation's checkpoint and make it the result; --early-stopping does too"),
+  bestMetric: z
+    .enum(["eval_loss", "eval_rewards/accuracies", "eval_rewards/margins"])
+    .default("eval_loss")
+    .describe("what the best evaluation is the best in"),
 
   seed: z.number().int().min(0).default(0).describe("seed of everything random"),
   threads: count.optional().describe("threads of the engine; all cores if not given"),

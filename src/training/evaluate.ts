@@ -3,6 +3,8 @@
 import { setImmediate } from "node:timers/promises";
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { divergenceOnData } from "../diagnostics/divergence.ts";
+import { PairStatistics } from "../diagnostics/pairs.ts";
 import {
   completionInputs,
   type Objective,
@@ -20,6 +22,8 @@ import { metricOutput } from "./step.ts";
 
 /** Sums values of examples by name, and divides by their count at the end. What is NaN is not of that example: it counts for nothing. */
 export class Averages {
+  /** Its pairs, where the examples are such. */
+  readonly pairs = new PairStatistics();
   private readonly totals = new Map<string, { sum: number; count: number }>();
 
   add(name: string, value: number): void {
@@ -39,6 +43,7 @@ export class Averages {
     for (const [name, values] of Object.entries(output.metrics)) {
       for (const value of Array.from(values)) this.add(name, value);
     }
+    this.addPairs(output, roles);
     output.scores.forEach((score, i) => {
       if (score.tokens.length === 0) return; // A reward, of which the objective's own metrics say everything.
       const role = roles === "any" ? "completions" : roles[i % roles.length]!;
@@ -51,22 +56,23 @@ export class Averages {
     });
   }
 
-  /** The mean of every name, each with a prefix. */
-  means(prefix = ""): Record<string, number> {
-    return Object.fromEntries([...this.totals].map(([name, { sum, count }]) => [prefix + name, sum / count]));
+  private addPairs({ metrics, scores }: StepOutput, roles: Objective["roles"]): void {
+    const margins = metrics["rewards/margins"];
+    const [chosen, rejected] = ["chosen", "rejected"].map((role) => roles.indexOf(role));
+    if (margins === undefined || roles === "any" || chosen! < 0 || rejected! < 0) return;
+    const length = (pair: number, role: number) => scores[pair * roles.length + role]!.tokens.length;
+    Array.from(margins).forEach((margin, i) => {
+      this.pairs.add(margin, length(i, chosen!) - length(i, rejected!));
+    });
   }
-}
 
-/**
- * How far the policy has moved from the reference on one completion of the data, in nats: the sum over its tokens of
- * (log pi - log pi_ref)^2 / 2. Near the reference it is KL(policy || reference) to second order (Schulman 2020's k2), and it
- * is never negative. The unbiased estimators belong on the policy's own samples: on a rejected completion, which the policy
- * has learned to avoid, they explode.
- */
-function divergenceOnData(policy: Float32Array, reference: Float32Array): number {
-  let total = 0;
-  for (let i = 0; i < policy.length; i++) total += (policy[i]! - reference[i]!) ** 2 / 2;
-  return total;
+  /** The mean of every name, and the spread of the pairs' gradient weights. Where no pair has a margin, it is that of the means. */
+  means(): Record<string, number> {
+    const means = Object.fromEntries([...this.totals].map(([name, { sum, count }]) => [name, sum / count]));
+    const { "rewards/chosen": chosen, "rewards/rejected": rejected } = means;
+    const margin = chosen === undefined || rejected === undefined ? {} : { "rewards/margins": chosen - rejected };
+    return { ...margin, ...means, ...this.pairs.gradientWeights() };
+  }
 }
 
 /** The objective alone, from log-probabilities to losses: what evaluation needs of it. */
@@ -132,15 +138,33 @@ export async function evaluate(
   examples: readonly TokenizedExample[],
   options: EvaluationOptions,
 ): Promise<Record<string, number> | undefined> {
-  const { engine, evaluator, reference, microBatchTokens, step, objectiveState = [], signal } = options;
+  const { signal } = options;
+  try {
+    return await measure(examples, options, async () => {
+      await setImmediate(); // An engine run blocks the event loop: let signals through.
+      signal?.throwIfAborted();
+    });
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
+}
+
+/** `pause` comes before each run of the engine. */
+async function measure(
+  examples: readonly TokenizedExample[],
+  { engine, evaluator, reference, microBatchTokens, step, objectiveState = [] }: EvaluationOptions,
+  pause: () => Promise<void>,
+): Promise<Record<string, number>> {
   const { objective } = evaluator;
   const plan = planMicroBatches(examples.map(packedLength), microBatchTokens);
   const groups: { indices: readonly number[]; policy: CompletionScore[]; reference?: CompletionScore[] }[] = [];
+  // A context of mismatched completions has the reference's scores of the examples' own computed with theirs.
+  const ownReference = objective.context?.scores === "mismatched" && objective.needsReference ? undefined : reference;
   for (const indices of plan) {
-    await setImmediate(); // An engine run blocks the event loop: let signals through.
-    if (signal?.aborted) return undefined;
+    await pause();
     const group = indices.map((i) => examples[i]!);
-    groups.push({ indices, policy: await engine.score("policy", group), reference: await reference?.of(group) });
+    groups.push({ indices, policy: await engine.score("policy", group), reference: await ownReference?.of(group) });
   }
   const known = new Map(
     groups.flatMap((g) =>
@@ -151,21 +175,31 @@ export async function evaluate(
     ),
   );
   const scorers = {
-    policy: async (group: readonly Scorable[]) =>
-      group.every((example) => known.has(example))
-        ? group.flatMap((e) => known.get(e)!)
-        : engine.score("policy", group),
-    reference: (group: readonly Scorable[]) => reference!.of(group),
+    policy: async (group: readonly Scorable[]) => {
+      if (group.every((example) => known.has(example))) return group.flatMap((example) => known.get(example)!);
+      await pause();
+      return engine.score("policy", group);
+    },
+    reference: async (group: readonly Scorable[]) => {
+      await pause();
+      return reference!.of(group);
+    },
   };
-  const context = await contextOf(objective, examples, scorers, { state: objectiveState, budget: microBatchTokens });
+  const { maxPositions } = engine;
+  const context = await contextOf(objective, examples, scorers, {
+    state: objectiveState,
+    budget: microBatchTokens,
+    maxPositions,
+  });
   const averages = new Averages();
-  for (const { indices, ...scores } of groups) {
+  for (const { indices, policy, reference: own = context.reference(indices) } of groups) {
     const group = indices.map((i) => examples[i]!);
-    const output = await evaluator.evaluate(group, scores.policy, scores.reference, context.of(indices));
+    const output = await evaluator.evaluate(group, policy, own, context.of(indices));
     checkFinite(output, group, step);
-    averages.addBatch(output, objective.roles, scores.reference);
+    averages.addBatch(output, objective.roles, own);
   }
-  return averages.means("eval_");
+  const measured = Object.entries({ ...averages.means(), ...averages.pairs.lengthCorrelation() });
+  return Object.fromEntries(measured.map(([name, value]) => [`eval_${name}`, value]));
 }
 
 /** Scores of a group's completions as an entry for each of its examples. */

@@ -1,30 +1,34 @@
 /** The course of a run once everything is open: steps, evaluations, samples and checkpoints, until its end or a signal. */
 
+import { relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../data/example.ts";
 import type { LoadedPreferences } from "../data/load.ts";
 import { longestSequence, packedLength } from "../data/microbatch.ts";
+import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { readTrainingCheckpoint, writeTrainingCheckpoint } from "./checkpoint.ts";
+import { readTrainingCheckpoint, restoreTrainable, writeTrainingCheckpoint } from "./checkpoint.ts";
 import type { TrainingConfig } from "./config.ts";
 import { Engine, type Scorable } from "./engine.ts";
 import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
+import { gaps } from "./history.ts";
 import { estimateMemory } from "./memory.ts";
 import { chosenObjectives, rowUnits } from "./methods.ts";
-import type { Metrics, RunObserver, RunResult, Sample } from "./observer.ts";
+import type { Metrics, RunObserver, RunResult, Sample, Warning } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { fingerprint, ReferenceScores } from "./reference.ts";
 import { writeResult } from "./result.ts";
-import type { RunDirectory } from "./run-directory.ts";
+import type { Outcome, RunDirectory } from "./run-directory.ts";
 import { Sampler } from "./sampler.ts";
 import { checkFiniteWeights } from "./self-checks.ts";
 import { RoundOrder, StepOrder } from "./step-order.ts";
 import { Trainer } from "./trainer.ts";
+import { Watch } from "./watch.ts";
 
 export interface LoopOptions {
   readonly run: RunDirectory;
@@ -49,6 +53,7 @@ export class RunLoop implements AsyncDisposable {
   private readonly regularizationOrder: RoundOrder | undefined;
   private readonly trainer: Trainer;
   private readonly sampler: Sampler;
+  private readonly watch: Watch;
   /** Every run says how far its policy is from where it began; a reward model was no such model there. */
   private readonly evalReference: Pick<ReferenceScores, "of"> | undefined;
   private readonly evalEvery: number;
@@ -80,8 +85,21 @@ export class RunLoop implements AsyncDisposable {
       ...(reference && { reference }),
       config,
       steps,
+      watch: (examples, output) => this.watch.note(examples, output, this.step + 1),
     });
-    this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, examples: (held ?? train).examples });
+    // A reward model writes nothing.
+    const asked = objective.scores === "reward" ? [] : (held ?? train).examples;
+    this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, score, examples: asked });
+    this.watch = new Watch({
+      run,
+      config,
+      observer: options.observer,
+      parameters: parameterCount(policy.model),
+      train: train.examples,
+      heldOut: held?.examples.length ?? 0,
+      conflicts: conflictsAmong(train.examples),
+      steps,
+    });
     this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);
   }
 
@@ -89,7 +107,8 @@ export class RunLoop implements AsyncDisposable {
   static async open(options: LoopOptions): Promise<RunLoop> {
     const { policy, objective, config, train, held, regularization } = options;
     const examples = [train, held, regularization].flatMap((loaded) => loaded?.examples ?? []);
-    const maxPositions = longestSequence(examples);
+    const drawn = config.klSamples > 0 ? Sampler.longest((held ?? train).examples, config) : 0;
+    const maxPositions = Math.max(longestSequence(examples), Math.min(drawn, policy.model.maxPositions));
     const { threads } = config;
     const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
     return new RunLoop(options, engine, await ObjectiveEvaluator.create(objective, interpreter));
@@ -104,12 +123,16 @@ export class RunLoop implements AsyncDisposable {
       await this.trainer.check(this.examplesOf(0));
     }
     for (;;) {
-      if (this.evaluationDue) this.evaluationDue = !(await this.look());
-      if (this.step === this.order.steps && !this.evaluationDue) return this.finish();
+      if (this.evaluationDue && (await this.look())) {
+        this.evaluationDue = false;
+        this.keepBest();
+      }
+      const stopped = this.watch.stopReason;
+      if (!this.evaluationDue && (stopped !== undefined || this.step === this.order.steps)) return this.finish(stopped);
       await setImmediate(); // An engine run blocks the event loop: let signals through between steps.
       if (this.o.signal?.aborted) {
         if (this.step > 0) this.save();
-        return this.summarize();
+        return this.summarize({});
       }
       if (this.step > 0 && this.step % this.o.config.saveEvery === 0) this.save();
       await this.takeStep();
@@ -124,15 +147,18 @@ export class RunLoop implements AsyncDisposable {
     const metrics = { ...measured, ...this.referenceStep() };
     this.o.run.append("metrics.jsonl", metrics);
     this.o.observer?.onStep?.(metrics);
-    this.evaluationDue = this.step % this.evalEvery === 0 || this.step === this.order.steps;
+    this.watch.add(metrics);
+    const last = this.step === this.order.steps || this.watch.stopReason !== undefined;
+    this.evaluationDue = last || this.step % this.evalEvery === 0;
   }
 
-  /** Evaluates on held-out pairs and answers the sample prompts. False when it was stopped midway. */
+  /** Evaluates on held-out examples, and hears what the policy says by itself. False when it was stopped midway. */
   private async look(): Promise<boolean> {
     const { run, config, held, observer, signal } = this.o;
+    let measured: Record<string, number> | undefined = {};
     if (held) {
       this.stage("evaluating");
-      const measured = await evaluate(held.examples, {
+      measured = await evaluate(held.examples, {
         engine: this.engine,
         evaluator: this.evaluator,
         reference: this.evalReference,
@@ -142,17 +168,28 @@ export class RunLoop implements AsyncDisposable {
         signal,
       });
       if (!measured) return false;
-      const metrics: Metrics = { step: this.step, ...measured, ...this.referenceStep() };
+      measured = { ...measured, ...gaps(this.watch.history, measured), ...this.referenceStep() };
+    }
+    if (this.sampler.speaks(this.step)) this.stage("sampling");
+    const { samples, metrics: heard } = await this.sampler.listen(this.step);
+    const metrics: Metrics = { step: this.step, ...measured, ...heard };
+    if (Object.keys(metrics).length > 1) {
       run.append("metrics.jsonl", metrics);
       observer?.onEvaluation?.(metrics);
+      this.watch.add(metrics);
     }
-    if (this.step > 0 && config.samplePrompts > 0) {
-      this.stage("sampling");
-      const samples = await this.sampler.sample(this.step);
-      for (const sample of samples) run.append("samples.jsonl", sample);
-      observer?.onSamples?.(samples);
-    }
+    for (const sample of samples) run.append("samples.jsonl", sample);
+    if (samples.length > 0) observer?.onSamples?.(samples);
     return true;
+  }
+
+  /** Keeps a checkpoint of what was now found the best, where that is asked for. */
+  private keepBest(): void {
+    const { best } = this.watch;
+    if (best?.step !== this.step) return;
+    this.save();
+    const { run } = this.o;
+    run.writeJson("best.json", { ...best, checkpoint: relative(run.path, run.checkpointFolder(best.step)) });
   }
 
   /** Writes a checkpoint of this step, unless the run has just come from it. */
@@ -166,9 +203,11 @@ export class RunLoop implements AsyncDisposable {
       trainable: policy.trainable,
       optimizer: this.trainer.optimizer,
       reference: policy.moving?.values,
+      rows: this.watch.rows,
       state: { step, evaluationDue, logs: run.logLengths(), objectiveState: this.trainer.objectiveState },
     });
-    run.keepCheckpoints(config.keepCheckpoints);
+    run.keepCheckpoints(config.keepCheckpoints, this.watch.best?.step);
+    this.watch.writeSuspects();
     observer?.onCheckpoint?.(folder, step);
   }
 
@@ -177,19 +216,21 @@ export class RunLoop implements AsyncDisposable {
     const { run, policy } = this.o;
     const newest = run.checkpointSteps().at(-1);
     if (newest === undefined) {
-      run.restoreLogs({ "metrics.jsonl": 0, "samples.jsonl": 0 });
+      run.restoreLogs({});
       return;
     }
     const restored = {
       trainable: policy.trainable,
       optimizer: this.trainer.optimizer,
       reference: policy.moving?.values,
+      rows: this.watch.rows,
     };
     const state = readTrainingCheckpoint(run.checkpointFolder(newest), restored);
     run.restoreLogs(state.logs);
     this.step = state.step;
     this.evaluationDue = state.evaluationDue;
     this.trainer.objectiveState = state.objectiveState;
+    this.watch.recall();
   }
 
   private announce(): void {
@@ -212,18 +253,28 @@ export class RunLoop implements AsyncDisposable {
       ...(held && { evalLedger: held.ledger }),
       ...(regularization && { regularizationLedger: regularization.ledger }),
     });
+    this.watch.begin(this.step);
   }
 
-  private finish(): RunResult {
-    this.stage("saving");
+  /** Writes the result: the values that the run has come to, or the best where they are kept. */
+  private finish(stopped: string | undefined): RunResult {
     const { run, policy, checkpoint, config } = this.o;
+    if (stopped !== undefined) this.save();
+    this.stage("saving");
+    const { best } = this.watch;
+    if (best && best.step !== this.step) restoreTrainable(run.checkpointFolder(best.step), policy.trainable);
     checkFiniteWeights(policy.trainable, this.step);
-    const summary = this.summarize();
+    const ending = { ...(stopped !== undefined && { stopped }), ...(best && { best }) };
+    const summary = this.summarize(ending);
+    const { step, steps, suspects } = summary;
+    run.writeJson("outcome.json", { step, steps, ...ending, suspects } satisfies Outcome);
     return { ...summary, result: writeResult(run, policy, checkpoint, { config, ...summary }) };
   }
 
-  private summarize(): RunResult {
-    return { output: this.o.config.output, step: this.step, steps: this.order.steps, ...summaryOf(this.o.run) };
+  private summarize(ending: Pick<RunResult, "stopped" | "best">): RunResult {
+    const { run, config } = this.o;
+    const reached = { step: this.step, steps: this.order.steps, ...ending, suspects: this.watch.writeSuspects() };
+    return { output: config.output, ...reached, ...summaryOf(run, ending.best) };
   }
 
   private examplesOf(step: number): TokenizedExample[] {
@@ -249,12 +300,24 @@ export class RunLoop implements AsyncDisposable {
   }
 }
 
-/** What a run's logs say of it: the first and the last evaluation (training steps where there are none), the last samples. */
-export function summaryOf(run: RunDirectory): Pick<RunResult, "before" | "after" | "samples"> {
-  const metrics = run.read<Metrics>("metrics.jsonl");
+/**
+ * What a run's logs say of it: the first evaluation and the last (training steps where there are none), the last samples,
+ * all warnings. Where the result is of an earlier evaluation that was the best, that one is the last.
+ */
+export function summaryOf(
+  run: RunDirectory,
+  best: RunResult["best"],
+): Pick<RunResult, "before" | "after" | "samples" | "warnings"> {
+  const until = <T extends { step: number }>(lines: T[]) => lines.filter(({ step }) => step <= (best?.step ?? step));
+  const metrics = until(run.read<Metrics>("metrics.jsonl"));
   const evaluations = metrics.filter((line) => "eval_loss" in line);
-  const lines = evaluations.length > 0 ? evaluations : metrics;
-  const samples = run.read<Sample>("samples.jsonl");
+  const lines = evaluations.length > 0 ? evaluations : metrics.filter((line) => "loss" in line);
+  const samples = until(run.read<Sample>("samples.jsonl"));
   const last = samples.at(-1)?.step;
-  return { before: lines[0], after: lines.at(-1), samples: samples.filter(({ step }) => step === last) };
+  return {
+    before: lines[0],
+    after: lines.at(-1),
+    samples: samples.filter(({ step }) => step === last),
+    warnings: run.read<Warning>("warnings.jsonl"),
+  };
 }

@@ -36,13 +36,36 @@ export interface Sample {
   readonly policy: string;
 }
 
+/** One line of warnings.jsonl: what was found at a step, and what to do. Names are those of docs/diagnostics.md. */
+export interface Warning {
+  readonly step: number;
+  readonly name: string;
+  /** A sentence without its full stop. */
+  readonly found: string;
+  readonly advice: string;
+}
+
+/** An evaluation that was better than all before it. */
+export interface Best {
+  readonly step: number;
+  readonly metric: TrainingConfig["bestMetric"];
+  readonly value: number;
+}
+
 export interface RunResult {
   readonly output: string;
   /** Folder of the adapter or the model, the run's result. Absent when the run was stopped before its end. */
   readonly result?: string;
   readonly step: number;
   readonly steps: number;
-  /** The first and the last evaluation; without evaluation data the first and the last training steps. */
+  /** Why the run ended before its last step, where it did of itself. */
+  readonly stopped?: string;
+  /** The evaluation whose values the result has, where the best are kept. */
+  readonly best?: Best;
+  /** Number of rows in suspects.jsonl. */
+  readonly suspects: number;
+  readonly warnings: readonly Warning[];
+  /** The first evaluation and the last, or the one of the result; without evaluation data the first and the last training steps. */
   readonly before?: Metrics;
   readonly after?: Metrics;
   readonly samples: readonly Sample[];
@@ -55,7 +78,9 @@ export interface RunObserver {
   ): void;
   onStart?(summary: RunSummary): void;
   onStep?(metrics: Metrics): void;
+  /** Of held-out examples (`eval_loss` and others), of the policy's samples (`eval_kl_samples` and others), or of both. */
   onEvaluation?(metrics: Metrics): void;
   onSamples?(samples: readonly Sample[]): void;
+  onWarning?(warning: Warning): void;
   onCheckpoint?(folder: string, step: number): void;
 }

@@ -1,7 +1,8 @@
 /**
  * The run directory: everything that is known of a run, for the command line, a dashboard and a resumed run alike.
  *
- *   config.json  environment.json  data.json  metrics.jsonl  samples.jsonl  checkpoints/step-000100/  adapter/ or model/
+ *   config.json  environment.json  data.json  metrics.jsonl  samples.jsonl  warnings.jsonl  suspects.jsonl
+ *   checkpoints/step-000100/  best.json  outcome.json  adapter/ or model/
  */
 
 import {
@@ -20,13 +21,16 @@ import { systemReason, writeFileWhole } from "../checkpoints/files.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { RunError } from "../errors.ts";
 import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
-import type { Metrics } from "./observer.ts";
+import type { Metrics, RunResult } from "./observer.ts";
 
-const LOGS = ["metrics.jsonl", "samples.jsonl"] as const;
+const LOGS = ["metrics.jsonl", "samples.jsonl", "warnings.jsonl"] as const;
 type Log = (typeof LOGS)[number];
 
-/** How long each log was when a checkpoint was written, in bytes: what follows it is not part of a resumed run. */
-export type LogLengths = Readonly<Record<Log, number>>;
+/** How long each log was when a checkpoint was written, in bytes: what follows it is not part of a resumed run. A log that is not named had no line. */
+export type LogLengths = Readonly<Partial<Record<Log, number>>>;
+
+/** How a run ended, as `outcome.json` has it. */
+export type Outcome = Pick<RunResult, "step" | "steps" | "stopped" | "best" | "suspects">;
 
 export class RunDirectory {
   readonly path: string;
@@ -84,7 +88,15 @@ export class RunDirectory {
   }
 
   writeJson(name: string, value: unknown): void {
-    const text = `${JSON.stringify(value, null, 2)}\n`;
+    this.writeWhole(name, `${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  /** Writes a file of one JSON text a line, in the place of what it was. */
+  writeLines(name: string, values: readonly unknown[]): void {
+    this.writeWhole(name, values.map((value) => `${JSON.stringify(value)}\n`).join(""));
+  }
+
+  private writeWhole(name: string, text: string): void {
     const path = this.join(name);
     onDisk(path, () => writeFileWhole(path, (write) => write(new TextEncoder().encode(text))));
   }
@@ -111,7 +123,7 @@ export class RunDirectory {
 
   logLengths(): LogLengths {
     const size = (log: Log) => (existsSync(this.join(log)) ? statSync(this.join(log)).size : 0);
-    return { "metrics.jsonl": size("metrics.jsonl"), "samples.jsonl": size("samples.jsonl") };
+    return Object.fromEntries(LOGS.map((log) => [log, size(log)]));
   }
 
   /** Removes a run that ended before its first step: nothing in it is worth keeping, and it would be in the way. */
@@ -133,7 +145,8 @@ export class RunDirectory {
     for (const log of LOGS) {
       const path = this.join(log);
       // After a power cut it may be shorter; truncating to more would fill it up with zeros.
-      if (existsSync(path) && statSync(path).size > lengths[log]) truncateSync(path, lengths[log]);
+      const length = lengths[log] ?? 0;
+      if (existsSync(path) && statSync(path).size > length) truncateSync(path, length);
     }
   }
 
@@ -158,10 +171,17 @@ export class RunDirectory {
       .sort((a, b) => a - b);
   }
 
-  /** Removes all but the newest checkpoints. */
-  keepCheckpoints(count: number): void {
-    for (const step of this.checkpointSteps().slice(0, -count))
-      rmSync(this.checkpointFolder(step), { recursive: true });
+  /** Removes all but the newest checkpoints, and the best one. */
+  keepCheckpoints(count: number, best?: number): void {
+    for (const step of this.checkpointSteps().slice(0, -count)) {
+      if (step !== best) rmSync(this.checkpointFolder(step), { recursive: true });
+    }
+  }
+
+  /** What a run that has its result came to. */
+  readOutcome(): Outcome | undefined {
+    const path = this.join("outcome.json");
+    return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Outcome) : undefined;
   }
 
   hasResult(config: Parameters<typeof resultKind>[0]): boolean {

@@ -7,6 +7,7 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { textExample } from "../data/texts.ts";
+import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -21,6 +22,7 @@ import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
 import { markRegularization } from "./regularization.ts";
 import { describeEnvironment, RunDirectory } from "./run-directory.ts";
+import { checkStopping } from "./stopping.ts";
 
 export interface RunControl {
   readonly observer?: RunObserver;
@@ -33,6 +35,7 @@ export interface RunControl {
 /** Tunes a model. Throws PreftuneError for everything that a user can mend, before anything is computed. */
 export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
   const objective = objectiveOf(config);
+  checkStopping(config, objective);
   const mixup = referenceMixup(config, objective);
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;
@@ -100,14 +103,24 @@ async function loadData(config: TrainingConfig, objective: Objective, model: Lan
 }
 
 function describeData({ examples, ledger }: LoadedPreferences) {
-  return { ...ledger.toJSON(), tokensSha256: hashOfExamples(examples) };
+  const conflictingPairs = conflictsAmong(examples);
+  return { ...ledger.toJSON(), ...(conflictingPairs && { conflictingPairs }), tokensSha256: hashOfExamples(examples) };
 }
 
 /** The result of a run that has its result already. */
 function finishedRun(config: TrainingConfig): RunResult | undefined {
   const run = RunDirectory.resume(config.output, config);
   if (!run.hasResult(config)) return undefined;
-  const summary = summaryOf(run);
+  const outcome = run.readOutcome();
+  const summary = summaryOf(run, outcome?.best);
   const step = summary.after?.step ?? 0;
-  return { output: config.output, result: run.resultFolder(config), step, steps: step, ...summary };
+  return {
+    output: config.output,
+    result: run.resultFolder(config),
+    step,
+    steps: step,
+    suspects: 0,
+    ...outcome,
+    ...summary,
+  };
 }

@@ -371,7 +371,14 @@ describe("a whole run in a log", () => {
 
   test("a run that had ended says so", () => {
     const stream = recorder();
-    new RunReporter(new Screen(stream)).finish({ output: "runs/x", step: 3, steps: 3, samples: [] });
+    new RunReporter(new Screen(stream)).finish({
+      output: "runs/x",
+      step: 3,
+      steps: 3,
+      samples: [],
+      suspects: 0,
+      warnings: [],
+    });
     expect(stream.text()).toBe("The run had come to its end already.\n");
   });
 });

@@ -5,7 +5,17 @@ import { describe, expect, it } from "vitest";
 
 const SRC = fileURLToPath(new URL("../../src/", import.meta.url));
 
-const BELOW_TRAINING = ["tensor", "runtime", "checkpoints", "text", "data", "models", "objectives", "sampling"];
+const BELOW_TRAINING = [
+  "tensor",
+  "runtime",
+  "checkpoints",
+  "text",
+  "data",
+  "models",
+  "objectives",
+  "sampling",
+  "diagnostics",
+];
 
 /** What a room may import besides itself, packages and the loose files of `src/`; of the rooms in `types` only types. */
 const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; readonly types?: readonly string[] }>> = {
@@ -17,6 +27,7 @@ const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; read
   models: { imports: ["tensor", "checkpoints"], types: ["runtime"] },
   objectives: { imports: ["tensor"] },
   sampling: { imports: ["tensor", "runtime", "models", "text"], types: ["checkpoints"] },
+  diagnostics: { imports: [], types: ["data"] },
   training: { imports: BELOW_TRAINING },
   evaluation: { imports: [...BELOW_TRAINING, "training"] },
   demo: { imports: [...BELOW_TRAINING, "training", "evaluation"] },

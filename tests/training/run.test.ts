@@ -73,7 +73,9 @@ describe("a run", () => {
       "data.json",
       "environment.json",
       "metrics.jsonl",
+      "outcome.json",
       "samples.jsonl",
+      "suspects.jsonl",
     ]);
     expect(json("run", "config.json")).toEqual(
       JSON.parse(JSON.stringify(flatConfig(resolveConfig(methods.dpo!, settings)))),
@@ -132,7 +134,10 @@ describe("a run", () => {
   it("evaluates under the trainer's names with eval_ before them", () => {
     const { step, grad_norm, learning_rate, examples_per_second, tokens_per_second, ...measured } = told.steps[0]!;
     const names = Object.keys(measured).map((name) => `eval_${name}`);
-    for (const evaluation of told.evaluations) expect(Object.keys(evaluation)).toEqual(["step", ...names]);
+    const [atStart, ...later] = told.evaluations.map((evaluation) => Object.keys(evaluation));
+    expect(atStart).toEqual(["step", ...names]);
+    const once = ["eval_length_correlation", "eval_gap/margins", "eval_gap/accuracies"];
+    for (const found of later) expect(found).toEqual(["step", ...names, ...once]);
     expect(told.evaluations[0]).toMatchObject({
       eval_loss: expect.closeTo(Math.LN2, 6),
       eval_kl: expect.closeTo(0, 9),
@@ -146,6 +151,8 @@ describe("a run", () => {
       result: at("run", "adapter"),
       step: 2,
       steps: 2,
+      suspects: 0,
+      warnings: [],
       before: told.evaluations[0],
       after: told.evaluations[2],
       samples: told.samples.slice(2),
