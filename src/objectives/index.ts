@@ -2,7 +2,7 @@
 
 import { sigmoidLoss } from "./dpo.ts";
 import { ipoLoss } from "./ipo.ts";
-import { nllLoss } from "./likelihood.ts";
+import { dftLoss, nllLoss } from "./likelihood.ts";
 
 export { combine } from "./combine.ts";
 export { defineObjective, type MethodName, type ObjectiveDefinition } from "./definition.ts";
@@ -15,3 +15,5 @@ export const dpo = sigmoidLoss.create;
 export const ipo = ipoLoss.create;
 /** Maximum likelihood, for short. */
 export const nll = nllLoss.create;
+/** Dynamic fine-tuning, for short. */
+export const dft = dftLoss.create;

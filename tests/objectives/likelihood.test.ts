@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completionInputs, nll, type Objective } from "../../src/objectives/index.ts";
+import { completionInputs, dft, nll, type Objective } from "../../src/objectives/index.ts";
 import { gradients, reduceSum } from "../../src/tensor/index.ts";
 import { arrayOf, evaluate, expectClose } from "../support/programs.ts";
 
@@ -43,7 +43,28 @@ describe("likelihood over tokens", () => {
   });
 
   it("counts every token the same: lengths of a part of the step change nothing in it", async () => {
-    const found = await losses(objective, { meanLength: 12 });
+    const found = await losses(objective, { nllMeanLength: 12 });
     expectClose(found.losses!, [1, 3 / 12, 0], 1e-15);
+  });
+});
+
+describe("dynamic fine-tuning", () => {
+  it("weighs every token by its probability, which the gradient takes for a number", async () => {
+    const objective = dft();
+    const completions = completionInputs(objective);
+    const { losses } = objective.build(completions);
+    const [slope] = gradients(reduceSum(losses), [completions.tokens.policy]);
+    const logps = [-0.5, -3, -1];
+    const found = await evaluate(
+      { losses, slope: slope! },
+      {
+        policyTokens: arrayOf([3], logps),
+        membership: arrayOf([2, 3], [1, 1, 0, 0, 0, 1]),
+        "step:dftMeanLength": arrayOf([], [1.5]),
+      },
+    );
+    const [a, b, c] = logps.map((logp) => -Math.exp(logp) / 1.5);
+    expectClose(found.losses!, [a! * -0.5 + b! * -3, c! * -1], 1e-6);
+    expectClose(found.slope!, [a!, b!, c!], 1e-6);
   });
 });
