@@ -16,4 +16,63 @@ import { sigmoidLoss } from "./dpo.ts";
 import { exoPairLoss } from "./exo-pair.ts";
 import { hingeLoss } from "./hinge.ts";
 import { ipoLoss } from "./ipo.ts";
+import { apoZeroUnpairedLoss, ktoLoss } from "./kto.ts";
 import { dftLoss, nllLoss } from "./likelihood.ts";
+import { mpoLoss } from "./mpo.ts";
+import { ncaPairLoss } from "./nca-pair.ts";
+import { orpoLoss } from "./orpo.ts";
+import { plackettLuceLoss } from "./plackett-luce.ts";
+import { robustLoss } from "./robust.ts";
+import { sigmoidNormLoss } from "./sigmoid-norm.ts";
+import { simpoLoss } from "./simpo.ts";
+import { sppoHardLoss } from "./sppo-hard.ts";
+import { tdpo1Loss, tdpo2Loss } from "./tdpo.ts";
+
+export const definitions = [
+  sigmoidLoss,
+  hingeLoss,
+  ipoLoss,
+  robustLoss,
+  exoPairLoss,
+  ncaPairLoss,
+  bcoPairLoss,
+  sppoHardLoss,
+  aotLoss,
+  aotUnpairedLoss,
+  apoZeroLoss,
+  apoDownLoss,
+  discopopLoss,
+  sigmoidNormLoss,
+  tdpo1Loss,
+  tdpo2Loss,
+  sftLoss,
+  plackettLuceLoss,
+  orpoLoss,
+  simpoLoss,
+  alphapoLoss,
+  cpoSigmoidLoss,
+  cpoHingeLoss,
+  cpoIpoLoss,
+  mpoLoss,
+  ktoLoss,
+  apoZeroUnpairedLoss,
+  bcoLoss,
+  nllLoss,
+  dftLoss,
+  bradleyTerryLoss,
+] as const;
+
+type Definition = (typeof definitions)[number];
+
+/** The definitions of a method; the first is its default. */
+export function objectivesOf(method: MethodName): readonly ObjectiveDefinition[] {
+  return definitions.filter((definition) => definition.method === method) as unknown as readonly ObjectiveDefinition[];
+}
+
+/** An objective without options takes Record<string, never>, which would forbid all others'. */
+type Named<O> = string extends keyof O ? Record<never, never> : O;
+type Options<D> = D extends { create(options?: infer O): unknown } ? Named<NonNullable<O>> : never;
+type Intersection<U> = (U extends unknown ? (x: U) => void : never) extends (x: infer I) => void ? I : never;
+
+/** All options of the objectives, each as a user may give it. */
+export type ObjectiveOptions = Partial<Intersection<Options<Definition>>>;
