@@ -30,7 +30,8 @@ export function isRewardConfig({ architectures }: JsonObject): boolean {
 /** The configuration of a reward model over the language model that `config` describes. */
 export function rewardConfig(config: JsonObject, padToken: number | undefined): JsonObject {
   const [architecture] = Array.isArray(config.architectures) ? config.architectures : [];
-  const family = String(architecture ?? config.model_type).replace(/(For\w+|LMHeadModel)$/, "");
+  const type = String(config.model_type);
+  const family = String(architecture ?? type[0]!.toUpperCase() + type.slice(1)).replace(/(For\w+|LMHeadModel)$/, "");
   return {
     ...config,
     architectures: [`${family}ForSequenceClassification`],
