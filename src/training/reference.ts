@@ -82,10 +82,13 @@ function exampleKey({ prompt, completions, scored = [] }: Sequence): string {
   return hash.digest("base64");
 }
 
-/** A hash of all examples' tokens, in their order. */
+/** A hash of all examples' tokens, and of the numbers that their rows carry, in their order. */
 export function hashOfExamples(examples: readonly TokenizedExample[]): string {
   const hash = createHash("sha256");
-  for (const example of examples) hash.update(exampleKey(example));
+  for (const example of examples) {
+    hash.update(exampleKey(example));
+    if (example.values) hash.update(JSON.stringify(example.values));
+  }
   return hash.digest("hex");
 }
 
