@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import { flatConfig } from "../../src/training/config.ts";
-import { methods, resolveConfig } from "../../src/training/methods.ts";
+import { methods, objectiveOf, resolveConfig } from "../../src/training/methods.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 
 const needed: DpoOptions = { model: "model", data: "pairs.jsonl", output: "run" };
@@ -111,5 +111,56 @@ describe("a setting that is wrong is refused by its name:", () => {
 
   it("and one that there is not", () => {
     expect(refusal({ bata: 0.1 })).toBe('Unrecognized key: "bata"');
+  });
+});
+
+describe("several objectives", () => {
+  const resolve = (settings: Record<string, unknown>) => resolveConfig(methods.dpo!, { ...needed, ...settings });
+  const options = (settings: Record<string, unknown>) => resolve(settings).objective;
+
+  it("have a weight each, and share the options that they have", () => {
+    const config = resolve({ loss: "sigmoid,bco_pair,sft", lossWeights: "0.8,0.2,1", beta: 0.3 });
+    expect(config).toMatchObject({ loss: ["sigmoid", "bco_pair", "sft"], lossWeights: [0.8, 0.2, 1] });
+    expect(config.objective).toMatchObject({ beta: 0.3, labelSmoothing: 0, rewardShift: false });
+    expect(objectiveOf(config)).toMatchObject({ name: "sigmoid+bco_pair+sft", needsReference: true });
+    expect(resolveConfig(methods.dpo!, flatConfig(config))).toEqual(config);
+  });
+
+  it("keep their own defaults where they differ", () => {
+    expect(options({ loss: "sigmoid" })).toMatchObject({ labelSmoothing: 0 });
+    expect(options({ loss: "exo_pair" })).toMatchObject({ labelSmoothing: 1e-3 });
+    const both = resolve({ loss: "sigmoid,exo_pair" });
+    expect(both.objective).not.toHaveProperty("labelSmoothing");
+    expect(resolveConfig(methods.dpo!, flatConfig(both))).toEqual(both);
+    expect(options({ loss: "sigmoid,exo_pair", labelSmoothing: 0.1 })).toMatchObject({ labelSmoothing: 0.1 });
+  });
+
+  it("are refused a value that is out of range for one of them", () => {
+    expect(refusal({ loss: "sigmoid", labelSmoothing: 0 })).toBe("accepted");
+    expect(refusal({ loss: "sigmoid,exo_pair", labelSmoothing: 0 })).toMatch(
+      /^labelSmoothing: .* \(--loss exo_pair\)$/,
+    );
+  });
+
+  it("are refused twice the same, and a number of weights that is not theirs", () => {
+    expect(refusal({ loss: "sigmoid,hinge,sigmoid" })).toBe("--loss names sigmoid twice. Give it once, with a weight.");
+    expect(refusal({ loss: "sigmoid,sft", lossWeights: "1" })).toBe(
+      "--loss-weights has 1 weights for 2 objectives (sigmoid, sft). Give one for each.",
+    );
+  });
+});
+
+describe("an option is refused where no chosen objective has it:", () => {
+  it.each([
+    ["f-divergence", "nca_pair", { fDivergence: "forward_kl" }],
+    ["dpop-lambda", "ipo", { dpopLambda: 5 }],
+    ["offset-alpha", "aot", { offsetAlpha: 1 }],
+    ["label-smoothing", "hinge", { labelSmoothing: 0.1 }],
+    ["reward-shift", "sigmoid", { rewardShift: true }],
+    ["discopop-tau", "sigmoid", { discopopTau: 0.1 }],
+    ["ld-alpha", "sft", { ldAlpha: 0.5 }],
+    ["beta", "sft", { beta: 0.5 }],
+  ])("--%s with --loss %s", (flag, loss, settings) => {
+    expect(refusal({ loss, ...settings })).toMatch(new RegExp(`^--${flag} has no effect with --loss ${loss}\\. `));
   });
 });
