@@ -22,6 +22,7 @@ import { mpoLoss } from "./mpo.ts";
 import { ncaPairLoss } from "./nca-pair.ts";
 import { orpoLoss } from "./orpo.ts";
 import { plackettLuceLoss } from "./plackett-luce.ts";
+import { plackettLuceRewardLoss } from "./plackett-luce-reward.ts";
 import { robustLoss } from "./robust.ts";
 import { sigmoidNormLoss } from "./sigmoid-norm.ts";
 import { simpoLoss } from "./simpo.ts";
@@ -60,6 +61,7 @@ export const definitions = [
   nllLoss,
   dftLoss,
   bradleyTerryLoss,
+  plackettLuceRewardLoss,
 ] as const;
 
 type Definition = (typeof definitions)[number];
