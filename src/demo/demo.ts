@@ -5,10 +5,11 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Estimate } from "../diagnostics/estimate.ts";
 import { loadModel } from "../evaluation/loaded-model.ts";
 import type { RunObserver, RunResult } from "../training/observer.ts";
 import { type DpoOptions, dpo } from "../training/tuners.ts";
-import { divergenceOnSamples, type Estimate } from "./divergence.ts";
+import { divergenceOnSamples } from "./divergence.ts";
 import { type Review, sampleReviews } from "./reviews.ts";
 
 /** The same place seen from the sources, from what is built of them, and from the installed package. */

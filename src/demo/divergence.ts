@@ -1,17 +1,15 @@
 /**
- * How far a policy has moved from its reference where it goes itself: KL(policy || reference) of whole answers, in nats,
- *
- *   KL = E [ log pi(y | x) - log pi_ref(y | x) ]   over prompts x and answers y sampled from pi at temperature 1,
- *
- * estimated by the mean over samples. This is the quantity that beta weighs in the problem that DPO solves (Rafailov et
- * al. 2023, equation 3); a divergence measured on the data's own completions is not.
+ * How far a tuned model has moved from the one it came from, on answers that it has sampled: diagnostics/divergence.ts of
+ * two models that are opened for use, as a run measures it of its policy.
  */
 
 import { packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { divergenceOnSample } from "../diagnostics/divergence.ts";
+import { type Estimate, estimate } from "../diagnostics/estimate.ts";
 import type { LoadedModel } from "../evaluation/loaded-model.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
-import { batchInputs } from "../training/engine.ts";
+import { batchInputs, type CompletionScore, completionScores } from "../training/engine.ts";
 import { scoreProgram } from "../training/step.ts";
 
 const MICRO_BATCH_TOKENS = 384;
@@ -23,47 +21,31 @@ export interface SampledAnswer {
   readonly logps: readonly number[];
 }
 
-export interface Estimate {
-  readonly mean: number;
-  /** Sample deviation over the square root of the number of samples. */
-  readonly standardError: number;
-}
-
-/** Estimates KL(policy || reference) in nats an answer from two or more answers that the policy sampled at temperature 1. */
+/** Estimates KL(policy || reference) in nats an answer from answers that the policy sampled at temperature 1. */
 export async function divergenceOnSamples(
   reference: LoadedModel,
   answers: readonly SampledAnswer[],
 ): Promise<Estimate> {
   const sequences = answers.map(({ prompt, tokens }) => ({ prompt, completion: Int32Array.from(tokens) }));
-  const referenceLogps = await completionLogps(reference, sequences);
-  return estimate(answers.map(({ logps }, i) => sum(logps) - referenceLogps[i]!));
+  const scores = await scoreCompletions(reference, sequences);
+  return estimate(answers.map(({ logps }, i) => divergenceOnSample(logps, scores[i]!.tokens)));
 }
 
-/** Log-probability of each completion given its prompt, in nats. */
-export async function completionLogps(
+/** Log-probabilities of each completion given its prompt, in nats. */
+export async function scoreCompletions(
   { model, parameters, weights, threads }: LoadedModel,
   sequences: readonly { readonly prompt: Int32Array; readonly completion: Int32Array }[],
-): Promise<number[]> {
+): Promise<CompletionScore[]> {
   await using program = await nodeRuntime.compile(scoreProgram(model, parameters), { threads });
   const inputs = { ...weights, ...rotaryInputValues(model, model.maxPositions) };
   const examples = sequences.map(({ prompt, completion }) => ({ prompt, completions: [completion] }));
-  const results = new Array<number>(examples.length);
+  const results = new Array<CompletionScore>(examples.length);
   for (const indices of planMicroBatches(examples.map(packedLength), MICRO_BATCH_TOKENS)) {
     const batch = packExamples(indices.map((i) => examples[i]!));
-    const { logps } = await program.run({ ...inputs, ...batchInputs(batch) });
+    const scores = completionScores(batch, await program.run({ ...inputs, ...batchInputs(batch) }));
     indices.forEach((sequence, i) => {
-      results[sequence] = Number(logps!.data[i]);
+      results[sequence] = scores[i]!;
     });
   }
   return results;
-}
-
-export function estimate(values: readonly number[]): Estimate {
-  const mean = sum(values) / values.length;
-  const variance = sum(values.map((value) => (value - mean) ** 2)) / (values.length - 1);
-  return { mean, standardError: Math.sqrt(variance / values.length) };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

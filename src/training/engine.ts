@@ -189,7 +189,8 @@ export function batchInputs(batch: MicroBatch): Record<string, Value> {
   };
 }
 
-function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {
+/** The scores that a program's outputs hold, completion by completion. */
+export function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {
   const tokens = (outputs.tokenLogps?.data ?? new Float32Array()) as Float32Array;
   const statistics = Object.entries(outputs).flatMap(([name, { data }]) =>
     name.startsWith(statisticOutput(""))

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { completionLogps } from "../../src/demo/divergence.ts";
+import { scoreCompletions } from "../../src/demo/divergence.ts";
 import { titles } from "../../src/demo/films.ts";
 import { heldOutConversations } from "../../src/demo/pretrain.ts";
 import { type Review, sampleReviews, tally } from "../../src/demo/reviews.ts";
@@ -41,9 +41,9 @@ describe("the committed model", () => {
   it("predicts conversations about films that it has never heard of", async () => {
     const conversations = heldOutConversations(model.tokenizer);
     const sequences = conversations.map(({ prompt, completions }) => ({ prompt, completion: completions[0]! }));
-    const logps = await completionLogps(model, sequences);
+    const scores = await scoreCompletions(model, sequences);
     const tokens = sequences.reduce((total, { completion }) => total + completion.length, 0);
-    const loss = -logps.reduce((total, logp) => total + logp, 0) / tokens;
+    const loss = -scores.reduce((total, { logp }) => total + logp, 0) / tokens;
     expect(loss).toBeLessThan(0.6);
   });
 });

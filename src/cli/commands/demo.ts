@@ -48,11 +48,12 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
       onStart: (summary) => reporter.onStart(summary),
       onStep: (metrics) => reporter.onStep(metrics),
       onEvaluation: (metrics) => reporter.onEvaluation(metrics),
+      onWarning: (warning) => reporter.onWarning(warning),
       onReviews: (when, reviews) => screen.print(tallyLine(when, reviews), ""),
     },
   }).finally(() => reporter.clear());
   if (!("divergence" in report)) {
-    io.stderr.write(`${stoppedText(report.run)}\n`);
+    io.stderr.write(`${stoppedText("dpo", report.run)}\n`);
     return interruption.exitCode ?? 1;
   }
   reporter.finish({ ...report.run, samples: [] });

@@ -12,7 +12,7 @@ import { readConfigFile, type Settings } from "../config-file.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings, layered } from "../settings.ts";
 import { commandLine } from "../shell.ts";
-import { stoppedText, stoppingText } from "../stopped.ts";
+import { endedText, stoppedText, stoppingText } from "../stopped.ts";
 import { RunReporter } from "../terminal/run-reporter.ts";
 import { Screen } from "../terminal/screen.ts";
 
@@ -106,12 +106,14 @@ async function run(method: Method, invocation: Invocation): Promise<number> {
     reporter?.clear();
   });
   if (result.result === undefined) {
-    io.stderr.write(`${stoppedText(result)}\n`);
+    io.stderr.write(`${stoppedText(method.name, result)}\n`);
     return interruption.exitCode ?? 1;
   }
   reporter?.finish(result);
   if (reporter) io.stdout.write(`\n${nextText(method, options, result.result)}\n`);
   else io.stdout.write(`${result.result}\n`);
+  const ended = endedText(result);
+  if (ended !== undefined) (reporter ? io.stdout : io.stderr).write(`${reporter ? "" : "preftune: "}${ended}\n`);
   return 0;
 }
 

@@ -16,6 +16,9 @@ const rows: readonly Row[] = [
   { label: "reward accuracy", name: "rewards/accuracies", format: (value) => formatShare(value) },
   { label: "reward margin", name: "rewards/margins", format: (value) => formatSigned(value) },
   { label: "KL on the data, nats", name: "kl", format: (value) => value.toFixed(3) },
+  { label: "KL on samples, nats", name: "kl_samples", format: (value) => value.toFixed(3) },
+  { label: "repeated 4-grams", name: "samples/repetition", format: (value) => formatShare(value) },
+  { label: "samples that end", name: "samples/ended", format: (value) => formatShare(value) },
 ];
 
 /** A small table of an evaluation's numbers before and after; empty where there are no two to compare. */

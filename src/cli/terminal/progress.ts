@@ -38,17 +38,27 @@ export function progressLine(progress: Progress, width: number): string {
   return clip(line(), width);
 }
 
-/** What an evaluation says of held-out examples, as a line that stays. */
+/** What an evaluation says of held-out examples and of the policy's own samples, as a line that stays. */
 export function evaluationLine(metrics: Metrics, steps: number): string {
   const count = formatCount(steps);
-  const [margin, accuracy, kl] = ["rewards/margins", "rewards/accuracies", "kl"].map((name) => metrics[`eval_${name}`]);
+  const [loss, margin, accuracy] = ["loss", "rewards/margins", "rewards/accuracies"].map(
+    (name) => metrics[`eval_${name}`],
+  );
+  const divergence = divergenceText(metrics);
   return [
     `eval ${formatCount(metrics.step).padStart(count.length)}/${count}`,
-    `loss ${metrics.eval_loss!.toFixed(4)}`,
+    ...(loss === undefined ? [] : [`loss ${loss.toFixed(4)}`]),
     ...(margin === undefined ? [] : [`margin ${formatSigned(margin)}`]),
     ...(accuracy === undefined ? [] : [`accuracy ${formatShare(accuracy)}`]),
-    ...(kl === undefined ? [] : [`KL ${kl.toFixed(3)}`]),
+    ...(divergence === undefined ? [] : [divergence]),
   ].join("  ");
+}
+
+/** On the policy's samples where there are any, else on the data. */
+function divergenceText({ eval_kl_samples, eval_kl_samples_stderr, eval_kl }: Metrics): string | undefined {
+  if (eval_kl_samples !== undefined)
+    return `KL on samples ${eval_kl_samples.toFixed(2)} ± ${eval_kl_samples_stderr!.toFixed(2)}`;
+  return eval_kl === undefined ? undefined : `KL ${eval_kl.toFixed(3)}`;
 }
 
 /** The last steps, from which the progress line takes means: a single batch's numbers jump too much to be read. */

@@ -1,11 +1,12 @@
 /** Tells a person at a terminal, or a log file, how a run goes. */
 
-import type { Metrics, RunObserver, RunResult, RunSummary } from "../../training/observer.ts";
+import type { Metrics, RunObserver, RunResult, RunSummary, Warning } from "../../training/observer.ts";
 import { comparisonLines, sampleLines } from "./outcome.ts";
 import { evaluationLine, progressLine, RecentSteps } from "./progress.ts";
 import type { Screen } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
 import { clip, textWidth } from "./text.ts";
+import { findingLines, warningLines } from "./warnings.ts";
 
 /** How many lines of training steps a log gets. */
 const loggedSteps = 10;
@@ -55,9 +56,14 @@ export class RunReporter implements RunObserver {
     this.screen.print(evaluationLine(metrics, this.steps));
   }
 
-  /** The run's numbers and answers, before and after. */
-  finish({ before, after, samples }: RunResult): void {
+  onWarning(warning: Warning): void {
+    this.screen.print(...warningLines(warning, this.screen.width, this.screen.paint));
+  }
+
+  /** The run's numbers and answers, before and after, and what else there is to look at. */
+  finish(result: RunResult): void {
     const { screen } = this;
+    const { before, after, samples } = result;
     if (this.recent === undefined) screen.print("The run had come to its end already.");
     const comparison = comparisonLines({ before, after }, screen.paint);
     if (comparison.length > 0) screen.print("", ...comparison);
@@ -65,6 +71,7 @@ export class RunReporter implements RunObserver {
     for (const sample of samples.filter(({ step }) => step === last).slice(0, shownSamples)) {
       screen.print("", ...sampleLines(sample, screen.width, screen.paint));
     }
+    screen.print(...findingLines(result, screen.paint));
   }
 
   /** Takes away the line that is written over, so that what follows stands alone. */
