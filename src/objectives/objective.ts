@@ -107,6 +107,8 @@ export interface StepScores {
   readonly counts: readonly number[];
   /** The values that rows carry: a number an example, or a list of a number a completion. */
   readonly columns: Readonly<Record<string, readonly (number | readonly number[])[]>>;
+  /** Whether the examples are held out from training, so that nothing may be learned from them. */
+  readonly heldOut?: boolean;
 }
 
 export interface StepValues {

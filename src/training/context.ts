@@ -58,6 +58,8 @@ export interface ContextOptions {
   readonly budget: number;
   /** The longest sequence that can be run. */
   readonly maxPositions?: number;
+  /** Whether the examples are held out from training. */
+  readonly heldOut?: boolean;
 }
 
 /** Computes what the objective must know of the examples of a step. */
@@ -65,7 +67,7 @@ export async function contextOf(
   objective: Objective,
   examples: readonly TokenizedExample[],
   scorers: Scorers,
-  { state, budget, maxPositions }: ContextOptions,
+  { state, budget, maxPositions, heldOut = false }: ContextOptions,
 ): Promise<ContextValues> {
   const { context } = objective;
   if (!context) return ContextValues.none;
@@ -76,6 +78,7 @@ export async function contextOf(
   });
   const counts = examples.map(({ completions }) => completions.length);
   const step: StepScores = {
+    heldOut,
     policy: policy.map(({ logp }) => logp),
     reference: reference.map(({ logp }) => logp),
     tokens: { policy: policy.map(({ tokens }) => tokens), reference: reference.map(({ tokens }) => tokens) },

@@ -70,8 +70,8 @@ export class Averages {
   means(): Record<string, number> {
     const means = Object.fromEntries([...this.totals].map(([name, { sum, count }]) => [name, sum / count]));
     const { "rewards/chosen": chosen, "rewards/rejected": rejected } = means;
-    const margin = chosen === undefined || rejected === undefined ? {} : { "rewards/margins": chosen - rejected };
-    return { ...margin, ...means, ...this.pairs.gradientWeights() };
+    if (chosen !== undefined && rejected !== undefined) means["rewards/margins"] ??= chosen - rejected;
+    return { ...means, ...this.pairs.gradientWeights() };
   }
 }
 
@@ -153,7 +153,7 @@ export async function evaluate(
 /** `pause` comes before each run of the engine. */
 async function measure(
   examples: readonly TokenizedExample[],
-  { engine, evaluator, reference, microBatchTokens, step, objectiveState = [] }: EvaluationOptions,
+  { engine, evaluator, reference, microBatchTokens, step, objectiveState }: EvaluationOptions,
   pause: () => Promise<void>,
 ): Promise<Record<string, number>> {
   const { objective } = evaluator;
@@ -187,9 +187,10 @@ async function measure(
   };
   const { maxPositions } = engine;
   const context = await contextOf(objective, examples, scorers, {
-    state: objectiveState,
+    state: objectiveState ?? objective.context?.initialState ?? [],
     budget: microBatchTokens,
     maxPositions,
+    heldOut: true,
   });
   const averages = new Averages();
   for (const { indices, policy, reference: own = context.reference(indices) } of groups) {
