@@ -23,7 +23,7 @@ export const divergenceOptions = {
   fDivergence: z
     .enum(names)
     .default("reverse_kl")
-    .describe("f-divergence that holds the policy to the reference (f-DPO)"),
+    .describe(`f-divergence that holds the policy to the reference (f-DPO): ${names.join(", ")}`),
   fAlpha: z.number().min(0).max(1).default(0.5).describe("alpha of the alpha_divergence: 0 forward, 1 reverse KL"),
 };
 

@@ -23,7 +23,11 @@ interface OwnOptions {
 }
 
 /** What the values of settings are called in help, where their type does not say it. */
-const placeholders: Readonly<Record<string, string>> = { lossWeights: "weights", regularizationData: "files" };
+const placeholders: Readonly<Record<string, string>> = {
+  fDivergence: "name",
+  lossWeights: "weights",
+  regularizationData: "files",
+};
 
 /** The command of a method of training. */
 function trainingCommand(method: Method): CommandDefinition {
