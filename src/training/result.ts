@@ -43,6 +43,11 @@ const TITLES = {
   reward: "Reward model of preferences",
 };
 
+const HOW_TO_READ =
+  "Loaded by transformers' `AutoModelForSequenceClassification`, its one logit is the reward: only differences between completions of the same " +
+  "prompt mean something. It is read at a text's last token, so a completion must stand there with its end token and nothing after it " +
+  "(many chat templates write a newline there: leave it out).";
+
 function modelCard(config: TrainingConfig, before: Metrics | undefined, after: Metrics | undefined): string {
   const header = [
     "---",
@@ -64,6 +69,7 @@ function modelCard(config: TrainingConfig, before: Metrics | undefined, after: M
     "",
     `Tuned by preftune from \`${config.model}\` on \`${config.data.join("`, `")}\`.`,
     "",
+    ...(config.method === "reward" ? [HOW_TO_READ, ""] : []),
     ...Object.entries(settings).map(([key, value]) => `- ${key}: ${value}`),
     ...(table.length > 0 ? ["", "| metric | before | after |", "|---|---|---|", ...table] : []),
     "",
