@@ -8,6 +8,8 @@
  *   u = log pi(y_w|x) - log pi(y_l|x),   v = log pi_ref(y_w|x) - log pi_ref(y_l|x)
  *
  * Sorted is the whole optimizer step; TRL sorts each micro-batch, so that there the loss depends on how a step is cut up.
+ * Knowing the order before the gradient of any pair takes one forward pass more of the policy.
+ *
  * The margin of the reference that a pair is matched with is a constant to the gradient, which is exact: a small change of
  * the policy leaves the order as it is.
  */

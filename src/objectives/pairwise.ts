@@ -26,7 +26,7 @@ export const pairRoles = ["chosen", "rejected"] as const;
 
 /**
  * Implicit rewards r(x, y) = beta log(pi(y | x) / pi_ref(y | x)) (Rafailov et al. 2023, section 5.1), under the names
- * that every trainer logs. A tie is not an accurate ranking.
+ * that every trainer logs, and like there whatever the loss makes of the log-ratios. A tie is not an accurate ranking.
  */
 export function rewardMetrics(ratios: Pair, scale: number): Record<string, Tensor> {
   const chosen = mul(scale, ratios.chosen);

@@ -95,7 +95,7 @@ def single(setting, policy, reference, lengths, margins, full_policy):
         modulation = torch.sigmoid(z / setting.get("discopopTau", 0.05))
         result = -logsigmoid(z) * (1 - modulation) + torch.exp(-z) * modulation
     elif loss == "sigmoid_norm":
-        result = -logsigmoid(beta * (shaped / lengths)[:, 0] - beta * (shaped / lengths)[:, 1])
+        result = smoothed(beta * ((shaped / lengths)[:, 0] - (shaped / lengths)[:, 1]), e)
     elif loss == "sft":
         # As each pair's share of the mean over all chosen tokens.
         result = -full_policy[:, 0] * len(lengths) / lengths[:, 0].sum()
@@ -157,7 +157,7 @@ SETTINGS = [
     {"loss": "discopop"},
     {"loss": "discopop", "beta": 0.05, "discopopTau": 0.5, **JS},
     {"loss": "sigmoid_norm", "beta": 2},
-    {"loss": "sigmoid_norm", "beta": 2, **FORWARD},
+    {"loss": "sigmoid_norm", "beta": 2, "labelSmoothing": 0.1, **FORWARD},
     {"loss": "sft"},
     {"loss": "sigmoid,bco_pair,sft", "lossWeights": [0.8, 0.2, 1.0]},
     {"loss": "sigmoid,exo_pair", "lossWeights": [1.0, 0.5], **JS},
