@@ -227,6 +227,20 @@ const endless: Rule = {
   },
 };
 
+const choicesSettled: Rule = {
+  name: "choices-settled",
+  when: "running",
+  threshold: `choices/undecided, of MPO, is below 0.1 in the mean of the first 3 to ${WINDOW} steps`,
+  reason:
+    "a pair pulls in proportion to it, so below a tenth nearly all pairs are decided before training, by their lengths, and teach nothing (docs/mpo.md)",
+  advice: "Use --per-token --beta 2, or lower --beta.",
+  find: ({ history, step }) => {
+    const undecided = history.recent("choices/undecided");
+    if (undecided === undefined || step < 3 || step > WINDOW || undecided >= 0.1) return undefined;
+    return `the policy was certain of most choices before it learned any: choices/undecided is ${undecided.toPrecision(2)}`;
+  },
+};
+
 export const rules: readonly Rule[] = [
   conflictingPairs,
   learningRateHigh,
@@ -240,6 +254,7 @@ export const rules: readonly Rule[] = [
   worseThanStart,
   repetitive,
   endless,
+  choicesSettled,
 ];
 
 /** The warnings that are due now and were not given before. */

@@ -197,6 +197,19 @@ describe("a run of MPO without reference data", () => {
   });
 });
 
+describe("choices that lengths have settled before the first step", () => {
+  const warned = async (name: string, changes: Partial<MpoOptions>) => {
+    const names: string[] = [];
+    await run(name, { maxSteps: 3, ...changes }, { observer: { onWarning: (warning) => names.push(warning.name) } });
+    return names;
+  };
+
+  it("are warned of, and are not by the token", async () => {
+    expect(await warned("settled", {})).toContain("choices-settled");
+    expect(await warned("open", { perToken: true })).not.toContain("choices-settled");
+  });
+});
+
 describe("reference data", () => {
   it("that can't be read stop the run before anything is computed", async () => {
     writeFileSync(at("wrong.jsonl"), '{"prompt": "Hello"}\n');
