@@ -14,6 +14,7 @@
  */
 
 import { z } from "zod";
+import { ConfigError } from "../errors.ts";
 import { add, div, exp, mul, neg, softplus, sub, type Tensor } from "../tensor/index.ts";
 import { minimum, type Pair } from "./pair.ts";
 
@@ -28,6 +29,17 @@ export const divergenceOptions = {
 };
 
 type DivergenceOptions = z.output<z.ZodObject<typeof divergenceOptions>>;
+
+/** Throws ConfigError for a divergence from a reference that is left out. */
+export function checkDivergence({
+  fDivergence,
+  referenceFree,
+}: Pick<DivergenceOptions, "fDivergence"> & { readonly referenceFree: boolean }): void {
+  if (!referenceFree || fDivergence === "reverse_kl") return;
+  throw new ConfigError(
+    `--f-divergence ${fDivergence} is a divergence from the reference, which --reference-free leaves out. Leave out one of them.`,
+  );
+}
 
 const largestExponent = 40;
 const boundedExp = (x: Tensor): Tensor => exp(minimum(x, largestExponent));

@@ -11,7 +11,7 @@
 
 import { z } from "zod";
 import { div, mul, sub } from "../tensor/index.ts";
-import { divergenceOptions, divergenceScores } from "./divergences.ts";
+import { checkDivergence, divergenceOptions, divergenceScores } from "./divergences.ts";
 import { pairObjective } from "./pairwise.ts";
 
 export const ipoLoss = pairObjective({
@@ -24,6 +24,7 @@ export const ipoLoss = pairObjective({
     ...divergenceOptions,
     ipoSum: z.boolean().default(false).describe("IPO on summed instead of length-averaged log-probabilities"),
   },
+  check: checkDivergence,
   loss: ({ lengths, ...ratios }, { beta, ipoSum, ...options }) => {
     const { chosen, rejected } = divergenceScores(ratios, options);
     const margin = ipoSum ? sub(chosen, rejected) : sub(div(chosen, lengths.chosen), div(rejected, lengths.rejected));

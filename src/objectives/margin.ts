@@ -14,7 +14,7 @@
 import { z } from "zod";
 import { maximum, mul, neg, sub, type Tensor } from "../tensor/index.ts";
 import type { ObjectiveDefinition } from "./definition.ts";
-import { divergenceOptions, divergenceScores } from "./divergences.ts";
+import { checkDivergence, divergenceOptions, divergenceScores } from "./divergences.ts";
 import type { Objective } from "./objective.ts";
 import { type Described, type PairInputs, type PairOptions, type PairSettings, pairObjective } from "./pairwise.ts";
 
@@ -46,6 +46,7 @@ export function marginObjective<Shape extends z.ZodRawShape = Record<never, neve
   return pairObjective<Shape & MarginOptions>({
     ...description,
     options: { ...marginOptions, ...options } as Shape & MarginOptions,
+    check: (settings) => checkDivergence(settings as unknown as MarginSettings),
     columns: (settings) => offsetColumn(settings as unknown as MarginSettings),
     loss: (pair, settings) => loss(scaledMargin(pair, settings as unknown as MarginSettings), settings),
   });

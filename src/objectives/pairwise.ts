@@ -79,6 +79,7 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
   columns,
   context,
   sorted = false,
+  check,
   ...description
 }: Described<Shape> & {
   readonly loss: (pair: PairInputs, options: Settings<Shape>) => Tensor;
@@ -88,6 +89,8 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
   readonly context?: (options: Settings<Shape>) => StepContext | undefined;
   /** Its terms are of places in a step's order, not of its pairs: they have no weight of their own. */
   readonly sorted?: boolean;
+  /** Throws ConfigError for options that don't go together. */
+  readonly check?: (options: Settings<Shape>) => void;
 }): ObjectiveDefinition<Shape & PairOptions> {
   return defineObjective({
     ...description,
@@ -101,6 +104,7 @@ export function pairObjective<Shape extends z.ZodRawShape = Record<never, never>
           `--wpo weighs each pair, and the terms of --loss ${description.name} are not of pairs: it sorts the step. Leave one of them out.`,
         );
       }
+      check?.(settings);
       const wanted = columns?.(settings);
       const known = context?.(settings);
       return {

@@ -9,7 +9,7 @@
  */
 
 import { div, mul, sub } from "../tensor/index.ts";
-import { divergenceOptions, divergenceScores } from "./divergences.ts";
+import { checkDivergence, divergenceOptions, divergenceScores } from "./divergences.ts";
 import { logisticLoss } from "./dpo.ts";
 import { labelSmoothing } from "./options.ts";
 import { pairObjective } from "./pairwise.ts";
@@ -21,6 +21,7 @@ export const sigmoidNormLoss = pairObjective({
   formula: "-(1 - e) log s(z) - e log s(-z), z = beta (a / n_w - c / n_l)",
   use: "completions whose length grows under sigmoid; with a larger beta, 2 to 10",
   options: { ...divergenceOptions, labelSmoothing },
+  check: checkDivergence,
   loss: ({ lengths, ...ratios }, { beta, labelSmoothing: e, ...options }) => {
     const { chosen, rejected } = divergenceScores(ratios, options);
     return logisticLoss(mul(beta, sub(div(chosen, lengths.chosen), div(rejected, lengths.rejected))), e);

@@ -52,6 +52,14 @@ describe("f-divergences", () => {
     },
   );
 
+  it("are refused without a reference", () => {
+    for (const name of having("fDivergence")) {
+      expect(() => loss(name, { fDivergence: "forward_kl", referenceFree: true })).toThrow(
+        "--f-divergence forward_kl is a divergence from the reference, which --reference-free leaves out. Leave out one of them.",
+      );
+    }
+  });
+
   it("stop at e^40: float32 holds its square", async () => {
     const far = (a: number): Pair => ({ policy: [a, 0], reference: [0, 0], lengths: [1, 1] });
     const [near, at, beyond] = await lossesOf(loss("sigmoid", { fDivergence: "forward_kl" }), [
