@@ -7,8 +7,9 @@
 import { z } from "zod";
 import type { RowValues, TokenizedExample } from "../data/example.ts";
 import type { LoadedPreferences } from "../data/load.ts";
+import { ConfigError } from "../errors.ts";
 import type { Objective } from "../objectives/index.ts";
-import { list } from "./config.ts";
+import { list, type TrainingConfig } from "./config.ts";
 
 /** Settings of the methods that learn from reference data too. */
 export const regularizationSettings = {
@@ -24,6 +25,15 @@ export const regularizationSettings = {
 };
 
 export type RegularizationSettings = z.input<z.ZodObject<typeof regularizationSettings>>;
+
+/** Throws ConfigError for a number of rows where there are none. */
+export function checkRegularization(config: TrainingConfig): void {
+  if (config.regularizationBatchSize !== undefined && config.regularizationData === undefined) {
+    throw new ConfigError(
+      "--regularization-batch-size has no effect without --regularization-data: leave it out, or give the rows.",
+    );
+  }
+}
 
 /** What a run learns from and is evaluated on. */
 export interface RunData {

@@ -20,7 +20,7 @@ import { referenceMixup, withMovingReference } from "./moving-reference.ts";
 import type { RunObserver, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
-import { markRegularization } from "./regularization.ts";
+import { checkRegularization, markRegularization } from "./regularization.ts";
 import { describeEnvironment, RunDirectory } from "./run-directory.ts";
 import { checkStopping } from "./stopping.ts";
 
@@ -36,6 +36,7 @@ export interface RunControl {
 export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
   const objective = objectiveOf(config);
   checkStopping(config, objective);
+  checkRegularization(config);
   const mixup = referenceMixup(config, objective);
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DataError, RunError } from "../../src/errors.ts";
+import { ConfigError, DataError, RunError } from "../../src/errors.ts";
 import type { Metrics, RunObserver, RunSummary } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
 import { RoundOrder } from "../../src/training/step-order.ts";
@@ -178,7 +178,7 @@ describe("a run of MPO with reference data", () => {
   it("learns the reference data, the more by its weight", async () => {
     const lastLikelihood = async (regularizationWeight: number) => {
       const name = `weight-${regularizationWeight}`;
-      const changes = { regularizationWeight, regularizationBatchSize: 4, epochs: 3, perToken: true };
+      const changes = { regularizationWeight, regularizationBatchSize: 4, perToken: true };
       const { steps: taken } = await run(name, changes);
       return taken.at(-1)!.nll_loss!;
     };
@@ -217,6 +217,14 @@ describe("reference data", () => {
     await expect(failed).rejects.toBeInstanceOf(DataError);
     await expect(failed).rejects.toThrow(/wrong\.jsonl line 1/);
     expect(existsSync(at("failed"))).toBe(false);
+  });
+
+  it("can't be counted where there are none", async () => {
+    await expect(run("failed", { regularizationData: undefined })).rejects.toThrow(
+      new ConfigError(
+        "--regularization-batch-size has no effect without --regularization-data: leave it out, or give the rows.",
+      ),
+    );
   });
 
   it("are a setting of MPO alone", async () => {
