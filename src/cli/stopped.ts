@@ -14,7 +14,8 @@ export function endedText({ step, steps, stopped, best }: RunResult): string | u
 }
 
 /** How far the run came, and the command that goes on with it. */
-export function stoppedText(method: MethodName, { step, steps, output }: RunResult): string {
+export function stoppedText(method: MethodName, { part, step, steps, output }: RunResult): string {
   const resume = commandLine("preftune", method, "--resume", "--output", output);
-  return `preftune: stopped after step ${step} of ${steps}. Go on with:\n  ${resume}`;
+  const where = part === undefined ? "" : ` in its ${part} part`;
+  return `preftune: stopped${where} after step ${step} of ${steps}. Go on with:\n  ${resume}`;
 }

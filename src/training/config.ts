@@ -110,8 +110,11 @@ export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
   /** Of MPO: regularization.ts. */
   readonly regularizationData?: readonly string[];
   readonly regularizationBatchSize?: number;
-  /** Of supervised fine-tuning: texts.ts. */
+  /** Of supervised fine-tuning, and of a run that begins with it: supervised.ts. */
   readonly score?: Score;
+  readonly sftFirst?: boolean;
+  readonly sftEpochs?: number;
+  readonly sftLearningRate?: number;
   /** Of methods with a reference: moving-reference.ts. */
   readonly syncReference?: number;
   readonly referenceMixup?: number;

@@ -20,7 +20,7 @@ import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
 import { gaps } from "./history.ts";
 import { estimateMemory } from "./memory.ts";
 import { chosenObjectives, rowUnits } from "./methods.ts";
-import type { Metrics, RunObserver, RunResult, Sample, Warning } from "./observer.ts";
+import type { Metrics, RunObserver, RunPart, RunResult, Sample, Warning } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { fingerprint, ReferenceScores } from "./reference.ts";
 import { writeResult } from "./result.ts";
@@ -34,6 +34,7 @@ import { Watch } from "./watch.ts";
 export interface LoopOptions {
   readonly run: RunDirectory;
   readonly config: TrainingConfig;
+  readonly part: RunPart | undefined;
   readonly objective: Objective;
   readonly policy: Policy;
   readonly checkpoint: Checkpoint;
@@ -236,11 +237,12 @@ export class RunLoop implements AsyncDisposable {
   }
 
   private announce(): void {
-    const { config, policy, train, held, regularization, observer } = this.o;
+    const { config, part, policy, train, held, regularization, observer } = this.o;
     const { model } = policy;
     const learned = [train, regularization].flatMap((loaded) => loaded?.examples ?? []);
     observer?.onStart?.({
       config,
+      ...(part && { part }),
       family: model.family,
       parameters: parameterCount(model),
       trainable: policy.trainable.data.length,

@@ -9,7 +9,7 @@ import type { RowAdapter } from "../data/load.ts";
 import { withMargin } from "../data/margin.ts";
 import { preferenceExample } from "../data/preferences.ts";
 import { rankedExample } from "../data/ranked.ts";
-import { scores, textExample } from "../data/texts.ts";
+import { textExample } from "../data/texts.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -22,6 +22,7 @@ import {
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
 import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
 import { regularizationSettings } from "./regularization.ts";
+import { sftFirstSettings, supervisedLearningRate, supervisedSettings } from "./supervised.ts";
 
 export interface Method {
   readonly name: MethodName;
@@ -92,20 +93,12 @@ function differing(having: readonly ObjectiveDefinition[], name: string): string
 /** A reward model writes no texts, so there is nothing to sample. */
 const noSamples = z.number().int().min(0).max(0).default(0).describe("none: a reward model writes no texts");
 
-/** Which tokens of a row are learned. */
-const score = z
-  .enum(scores)
-  .optional()
-  .describe(
-    "tokens that are learned: of the completion, all, or of the assistant's turns; by the kind of row if not given",
-  );
-
 export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   dpo: method({
     name: "dpo",
     summary: "Tune a model on preferences, by DPO and its family",
     learningRate: { lora: 5e-5, full: 1e-6 },
-    settings: movingReferenceSettings,
+    settings: { ...movingReferenceSettings, ...sftFirstSettings },
   }),
   orpo: method({
     name: "orpo",
@@ -145,8 +138,8 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   sft: method({
     name: "sft",
     summary: "Fine-tune a model on texts, conversations or completions, by their likelihood",
-    learningRate: { lora: 2e-4, full: 2e-5 },
-    settings: { score },
+    learningRate: supervisedLearningRate,
+    settings: supervisedSettings,
   }),
   reward: method({
     name: "reward",

@@ -6,8 +6,13 @@ import type { TrainingConfig } from "./config.ts";
 /** One line of metrics.jsonl: numbers by their field's standard names. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
 
+/** What a run of two parts is doing: fine-tuning first (supervised.ts), or what it is for. */
+export type RunPart = "first" | "second";
+
 export interface RunSummary {
   readonly config: TrainingConfig;
+  /** Absent for a run that has no parts. */
+  readonly part?: RunPart;
   readonly family: string;
   /** Values in the model, and of those in what is trained. */
   readonly parameters: number;
@@ -56,6 +61,8 @@ export interface RunResult {
   readonly output: string;
   /** Folder of the adapter or the model, the run's result. Absent when the run was stopped before its end. */
   readonly result?: string;
+  /** The part in which a run that has parts was stopped: `step` and all the rest are of that part. */
+  readonly part?: RunPart;
   readonly step: number;
   readonly steps: number;
   /** Why the run ended before its last step, where it did of itself. */
@@ -76,6 +83,7 @@ export interface RunObserver {
   onStage?(
     stage: "opening" | "reading" | "compiling" | "checking" | "evaluating" | "training" | "sampling" | "saving",
   ): void;
+  /** Called once, and once for each part of a run that has parts. */
   onStart?(summary: RunSummary): void;
   onStep?(metrics: Metrics): void;
   /** Of held-out examples (`eval_loss` and others), of the policy's samples (`eval_kl_samples` and others), or of both. */

@@ -37,10 +37,11 @@ function wholeWeights({ model, trainable, adapter }: Policy, checkpoint: Checkpo
   });
 }
 
-const TITLES = {
+const TITLES: Readonly<Record<string, string>> = {
   adapter: "Adapter tuned on preferences",
   model: "Model tuned on preferences",
   reward: "Reward model of preferences",
+  sft: "Fine-tuned on texts",
 };
 
 const HOW_TO_READ =
@@ -54,7 +55,7 @@ function modelCard(config: TrainingConfig, before: Metrics | undefined, after: M
     `base_model: ${JSON.stringify(config.model)}`,
     ...(resultKind(config) === "adapter" ? ["library_name: peft"] : ["library_name: transformers"]),
     ...(config.method === "reward" ? ["pipeline_tag: text-classification"] : []),
-    `tags: [preftune, ${config.method}, preference-tuning]`,
+    `tags: [preftune, ${config.method}${config.method === "sft" ? "" : ", preference-tuning"}]`,
     "---",
   ];
   const { method, loss, objective, tuning, learningRate, batchSize, epochs, seed } = config;
@@ -65,9 +66,12 @@ function modelCard(config: TrainingConfig, before: Metrics | undefined, after: M
   return [
     ...header,
     "",
-    `# ${TITLES[config.method === "reward" ? "reward" : resultKind(config)]}`,
+    `# ${TITLES[config.method] ?? TITLES[resultKind(config)]}`,
     "",
     `Tuned by preftune from \`${config.model}\` on \`${config.data.join("`, `")}\`.`,
+    ...(config.sftFirst
+      ? ["", "It was fine-tuned on the preferred completions first, and that is its reference."]
+      : []),
     "",
     ...(config.method === "reward" ? [HOW_TO_READ, ""] : []),
     ...Object.entries(settings).map(([key, value]) => `- ${key}: ${value}`),

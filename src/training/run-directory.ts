@@ -2,7 +2,7 @@
  * The run directory: everything that is known of a run, for the command line, a dashboard and a resumed run alike.
  *
  *   config.json  environment.json  data.json  metrics.jsonl  samples.jsonl  warnings.jsonl  suspects.jsonl
- *   checkpoints/step-000100/  best.json  outcome.json  adapter/ or model/
+ *   checkpoints/step-000100/  sft/  best.json  outcome.json  adapter/ or model/
  */
 
 import {
@@ -128,7 +128,7 @@ export class RunDirectory {
 
   /** Removes a run that ended before its first step: nothing in it is worth keeping, and it would be in the way. */
   removeIfUnused(): void {
-    if (this.checkpointSteps().length > 0) return;
+    if (this.checkpointSteps().length > 0 || existsSync(this.join("sft"))) return;
     if (this.read<Metrics>("metrics.jsonl").every(({ step }) => step === 0)) rmSync(this.path, { recursive: true });
   }
 

@@ -3,8 +3,11 @@
  * the library share. The objective is the only thing in which the methods differ.
  */
 
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
-import { readAdapter } from "../checkpoints/peft.ts";
+import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { textExample } from "../data/texts.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
@@ -17,12 +20,13 @@ import type { TrainingConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
 import { objectiveOf, rowAdapter } from "./methods.ts";
 import { referenceMixup, withMovingReference } from "./moving-reference.ts";
-import type { RunObserver, RunResult } from "./observer.ts";
-import { continuedPolicy, fullPolicy, loraPolicy } from "./policy.ts";
+import type { RunObserver, RunPart, RunResult } from "./observer.ts";
+import { continuedPolicy, fullPolicy, loraPolicy, type Policy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
 import { checkRegularization, markRegularization } from "./regularization.ts";
 import { describeEnvironment, RunDirectory } from "./run-directory.ts";
 import { checkStopping } from "./stopping.ts";
+import { firstPart } from "./supervised.ts";
 
 export interface RunControl {
   readonly observer?: RunObserver;
@@ -34,10 +38,15 @@ export interface RunControl {
 
 /** Tunes a model. Throws PreftuneError for everything that a user can mend, before anything is computed. */
 export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
+  return await tunePart(config, control, config.sftFirst ? "second" : undefined);
+}
+
+async function tunePart(config: TrainingConfig, control: RunControl, part: RunPart | undefined): Promise<RunResult> {
   const objective = objectiveOf(config);
   checkStopping(config, objective);
   checkRegularization(config);
   const mixup = referenceMixup(config, objective);
+  const before = firstPart(config);
   const { observer, resume = false, signal } = control;
   const finished = resume ? finishedRun(config) : undefined;
   if (finished) return finished;
@@ -49,19 +58,11 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
   const model = modelFor(checkpoint);
   if (objective.scores !== "reward") refuseRewardModel(model, config.model);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-  const adapter = config.adapter === undefined ? undefined : readAdapter(config.adapter);
-  if (adapter && config.tuning === "full")
+  if (config.adapter !== undefined && config.tuning === "full")
     throw new ConfigError("--adapter continues an adapter, so it can't go with --tuning full.");
+  const adapter = config.adapter === undefined ? undefined : readAdapter(config.adapter);
   observer?.onStage?.("reading");
   const opened = { checkpoint, model, tokenizer, ...(await loadData(config, objective, model, tokenizer)) };
-
-  const weights = loadWeights(checkpoint, model);
-  const start = adapter
-    ? continuedPolicy(model, weights, adapter)
-    : config.tuning === "full"
-      ? fullPolicy(model, weights)
-      : loraPolicy(model, weights, { ...loraOptions(config) });
-  const policy = mixup === undefined ? start : withMovingReference(start, { every: config.syncReference!, mixup });
 
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
@@ -72,13 +73,43 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
       ...(held && { eval: describeData(held) }),
       ...(regularization && { regularization: describeData(regularization) }),
     });
+    const tuned = before && (await tuneFirst(before, control));
+    if (tuned && tuned.result === undefined) return { ...tuned, output: config.output, part: "first" };
+    const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
+    const policy = mixup === undefined ? start : withMovingReference(start, { every: config.syncReference!, mixup });
     observer?.onStage?.("compiling");
-    await using loop = await RunLoop.open({ run, config, objective, policy, ...opened, observer, signal });
-    return await loop.run();
+    await using loop = await RunLoop.open({ run, config, part, objective, policy, ...opened, observer, signal });
+    return { ...(await loop.run()), ...(part && { part }) };
   } catch (error) {
     if (!resume) run.removeIfUnused();
     throw error;
   }
+}
+
+/** Runs the first part, from where it was interrupted or to what it came to, if there is anything of it. */
+async function tuneFirst(config: TrainingConfig, { observer, signal }: RunControl): Promise<RunResult> {
+  const resume = existsSync(join(config.output, "config.json"));
+  if (!resume) rmSync(config.output, { recursive: true, force: true });
+  return await tunePart(config, { observer, signal, resume }, "first");
+}
+
+interface Start {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly adapter: LoraAdapter | undefined;
+  /** Folder of the first part's result, where there was one. */
+  readonly tuned: string | undefined;
+}
+
+/** The policy as the run begins, which is also its reference. */
+async function startingPolicy(config: TrainingConfig, { checkpoint, model, adapter, tuned }: Start): Promise<Policy> {
+  if (config.tuning === "full") {
+    using whole = tuned === undefined ? undefined : await openCheckpoint(tuned);
+    return fullPolicy(model, loadWeights(whole ?? checkpoint, model));
+  }
+  const continued = tuned === undefined ? adapter : readAdapter(tuned);
+  const weights = loadWeights(checkpoint, model);
+  return continued ? continuedPolicy(model, weights, continued) : loraPolicy(model, weights, loraOptions(config));
 }
 
 function loraOptions(config: TrainingConfig) {

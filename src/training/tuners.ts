@@ -1,15 +1,11 @@
 /** The methods of training as functions: one call, one run directory. */
 
-import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "./methods.ts";
 import type { RunResult } from "./observer.ts";
 import type { RegularizationSettings } from "./regularization.ts";
 import { type RunControl, tune } from "./run.ts";
-
-interface SftSettings {
-  readonly score?: Score | undefined;
-}
+import type { SftFirstSettings, SupervisedSettings } from "./supervised.ts";
 
 /**
  * Tunes a model. Writes the run directory `output`; the result is `adapter/` or `model/` in it. Throws PreftuneError with
@@ -23,7 +19,7 @@ function tuner<Own = unknown>(name: MethodName): Tuner<Own> {
 }
 
 /** Direct Preference Optimization and the objectives that share its data and its reference. */
-export const dpo = tuner("dpo");
+export const dpo = tuner<SftFirstSettings>("dpo");
 /** Odds Ratio Preference Optimization. */
 export const orpo = tuner("orpo");
 /** Simple Preference Optimization, and AlphaPO as one of its losses. */
@@ -37,10 +33,10 @@ export const kto = tuner("kto");
 /** Binary Classifier Optimization, on labelled completions. */
 export const bco = tuner("bco");
 /** Supervised fine-tuning: next-token likelihood of completions, conversations or texts. */
-export const sft = tuner<SftSettings>("sft");
+export const sft = tuner<SupervisedSettings>("sft");
 /** A Bradley-Terry reward model: the result is `model/`, a sequence classifier with one label. */
 export const reward = tuner("reward");
 
-export type DpoOptions = TrainingOptions;
+export type DpoOptions = TrainingOptions & SftFirstSettings;
 export type MpoOptions = TrainingOptions & RegularizationSettings;
-export type SftOptions = TrainingOptions & SftSettings;
+export type SftOptions = TrainingOptions & SupervisedSettings;

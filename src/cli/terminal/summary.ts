@@ -2,14 +2,21 @@
 
 import { basename } from "node:path";
 import type { Ledger } from "../../data/ledger.ts";
-import type { RunSummary } from "../../training/observer.ts";
+import type { RunPart, RunSummary } from "../../training/observer.ts";
 import { formatBytes, formatCount, formatMagnitude, formatSetting, formatShare } from "./numbers.ts";
 import { type Paint, plain } from "./screen.ts";
 import { padEnd, printable, wrap } from "./text.ts";
 
+/** What a run of two parts is doing. */
+const parts: Readonly<Record<RunPart, string>> = {
+  first: "1 of 2, fine-tuning on the chosen completions",
+  second: "2 of 2, tuning on preferences, from and against what came of the first",
+};
+
 /** The summary's lines, none wider than `width` but for what can't be broken: the ledger's table. */
 export function summaryLines(summary: RunSummary, width: number, paint: Paint = plain): string[] {
   const rows: [string, string][] = [
+    ...(summary.part === undefined ? [] : [["part", parts[summary.part]] as [string, string]]),
     [
       "model",
       `${basename(summary.config.model)}: ${summary.family}, ${formatMagnitude(summary.parameters)} parameters`,
