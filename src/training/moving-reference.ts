@@ -60,7 +60,7 @@ export interface MovingReference {
 
 /** The share of the policy in an update, where the reference moves. Throws ConfigError for settings without effect. */
 export function referenceMixup(
-  { syncReference, referenceMixup: mixup, loss }: TrainingConfig,
+  { syncReference, referenceMixup: mixup, loss, earlyStopping, keepBest }: TrainingConfig,
   objective: Pick<Objective, "needsReference">,
 ): number | undefined {
   if (syncReference === undefined) {
@@ -72,6 +72,12 @@ export function referenceMixup(
   if (!objective.needsReference) {
     throw new ConfigError(
       `--sync-reference moves the reference, and --loss ${loss.join(",")} has none with these settings. Leave it out, or choose an objective with a reference.`,
+    );
+  }
+  if (earlyStopping !== undefined || keepBest) {
+    const flag = keepBest ? "--keep-best" : "--early-stopping";
+    throw new ConfigError(
+      `${flag} compares evaluations, and --sync-reference moves what they are measured against. Leave one of them out.`,
     );
   }
   return mixup ?? DEFAULT_MIXUP;

@@ -39,6 +39,8 @@ export interface Sample {
   readonly prompt: string;
   readonly reference: string;
   readonly policy: string;
+  /** The step whose policy the reference last moved to, where it moves. */
+  readonly reference_step?: number;
 }
 
 /** One line of warnings.jsonl: what was found at a step, and what to do. Names are those of docs/diagnostics.md. */

@@ -75,11 +75,13 @@ export class Sampler {
   }
 
   private samples(step: number, answers: readonly string[]): Sample[] {
+    const { moving } = this.o.policy;
     return this.shown.map((prompt, i) => ({
       step,
       prompt: this.o.tokenizer.decode(prompt),
       reference: this.reference![i]!,
       policy: answers[i]!,
+      ...(moving && { reference_step: moving.since(step) }),
     }));
   }
 

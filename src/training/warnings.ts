@@ -92,13 +92,13 @@ const learningRateLow: Rule = {
 const lossStuck: Rule = {
   name: "loss-stuck",
   when: "running",
-  threshold: `after 100 steps, or at the end of a run of 50 or more, the mean loss of the last ${WINDOW} steps is within 0.1 % of the first step's`,
+  threshold: `after 100 steps, or at the end of a run of 50 or more, the mean loss of the last ${WINDOW} steps is within 0.1 % of the first step's; not where --sync-reference lets the reference follow`,
   reason:
-    "an objective with a reference begins at a loss that is the same for every pair (ln 2 = 0.6931 for sigmoid), so a mean that still stands there says that nothing is learned",
+    "an objective with a reference begins at a loss that is the same for every pair (ln 2 = 0.6931 for sigmoid), so a mean that still stands there says that nothing is learned; a reference that follows brings the loss back there",
   advice:
     "Raise --learning-rate; make --warmup-steps shorter than the run; check that chosen and rejected differ in what they say.",
-  find: ({ history, step, steps }) => {
-    if (step < 50 || (step < 100 && step < steps)) return undefined;
+  find: ({ history, step, steps, config }) => {
+    if (step < 50 || (step < 100 && step < steps) || config.syncReference !== undefined) return undefined;
     const [first, loss] = [history.first?.loss, history.recent("loss")];
     if (first === undefined || loss === undefined || Math.abs(loss - first) > 1e-3 * Math.abs(first)) return undefined;
     return `the loss is still ${loss.toFixed(4)} after ${step} steps, as it was at the first`;

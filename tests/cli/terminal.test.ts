@@ -151,7 +151,11 @@ describe("the progress line", () => {
       "eval_rewards/accuracies": 0.95,
       eval_kl: 3.4,
     };
-    expect(evaluationLine(metrics, 200)).toBe("eval  20/200  loss 0.2367  margin +2.150  accuracy 95.0%  KL 3.400");
+    const line = "eval  20/200  loss 0.2367  margin +2.150  accuracy 95.0%  KL 3.400";
+    expect(evaluationLine(metrics, 200)).toBe(line);
+    // Where the reference follows the policy, its numbers are against the step that it has come to.
+    expect(evaluationLine({ ...metrics, reference_step: 0 }, 200)).toBe(line);
+    expect(evaluationLine({ ...metrics, reference_step: 16 }, 200)).toBe(`${line}  against step 16`);
   });
 });
 
@@ -307,6 +311,14 @@ describe("the outcome of a run", () => {
       退屈な映画です。                   │ A film to see twice.
       "
     `);
+  });
+
+  test("names the step that a reference has followed to", () => {
+    const [heads] = sampleLines({ ...sample, reference_step: 256 }, 72).slice(3);
+    expect(heads).toMatch(/^step 256 +│ after$/);
+    const evaluated = (n: number, reference_step: number) => ({ ...evaluation(n, 1, 0, 0, 0), reference_step });
+    const [title] = comparisonLines({ before: evaluated(0, 0), after: evaluated(289, 256) });
+    expect(title).toMatch(/^on held-out rows, against step 256 +step 0 +step 289$/);
   });
 
   test("has one answer under the other where columns would be too narrow", () => {

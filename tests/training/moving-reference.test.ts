@@ -249,6 +249,13 @@ describe("a run whose reference follows the policy", () => {
     expect(existsSync(at("free"))).toBe(false);
   });
 
+  it("is refused what compares evaluations against different references", async () => {
+    const message =
+      /^--early-stopping compares evaluations, and --sync-reference moves what they are measured against\./;
+    await expect(run("stopping", { syncReference: 2, earlyStopping: 2 })).rejects.toThrow(message);
+    await expect(run("best", { syncReference: 2, keepBest: true })).rejects.toThrow(/^--keep-best compares/);
+  });
+
   it("is refused a share without steps", async () => {
     const message = /^--reference-mixup has no effect without --sync-reference/;
     await expect(run("idle", { referenceMixup: 0.5 })).rejects.toThrow(message);

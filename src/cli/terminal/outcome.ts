@@ -2,6 +2,7 @@
 
 import type { Metrics, RunResult, Sample } from "../../training/observer.ts";
 import { formatShare, formatSigned } from "./numbers.ts";
+import { referenceText } from "./progress.ts";
 import { type Paint, plain } from "./screen.ts";
 import { padEnd, padStart, wrap } from "./text.ts";
 
@@ -33,7 +34,8 @@ export function comparisonLines(
     const [first, last] = [value(before, name), value(after, name)];
     return first === undefined || last === undefined ? [] : [[label, format(first), format(last)] as const];
   });
-  const title = evaluated ? "on held-out rows" : "on the training rows of a step";
+  const rowsOf = evaluated ? "on held-out rows" : "on the training rows of a step";
+  const title = [rowsOf, ...referenceText(after)].join(", ");
   const heads = [title, `step ${before.step}`, `step ${after.step}`] as const;
   const widths = [0, 1, 2].map((column) => Math.max(...[heads, ...cells].map((row) => row[column]!.length)));
   const line = (row: readonly string[]) =>
@@ -45,7 +47,9 @@ export function comparisonLines(
 const narrowestColumn = 28;
 
 /** A prompt with the reference's answer and the policy's, side by side where there is room. */
-export function sampleLines({ prompt, reference, policy }: Sample, width: number, paint: Paint = plain): string[] {
+export function sampleLines(sample: Sample, width: number, paint: Paint = plain): string[] {
+  const { prompt, reference, policy, reference_step: since = 0 } = sample;
+  const before = since === 0 ? "before" : `step ${since}`;
   const gap = " │ ";
   const column = Math.floor((Math.min(width, 120) - gap.length) / 2);
   const question = wrap(shortPrompt(prompt), Math.min(width, 120)).map((line) => paint("bold", line));
@@ -54,10 +58,10 @@ export function sampleLines({ prompt, reference, policy }: Sample, width: number
       paint("dim", title),
       ...wrap(text, width - 2).map((line) => `  ${line}`.trimEnd()),
     ];
-    return [...question, ...block("before", reference), ...block("after", policy)];
+    return [...question, ...block(before, reference), ...block("after", policy)];
   }
   const [left, right] = [wrap(reference, column), wrap(policy, column)];
-  const heads = paint("dim", `${padEnd("before", column)}${gap}after`);
+  const heads = paint("dim", `${padEnd(before, column)}${gap}after`);
   const lines = Array.from({ length: Math.max(left.length, right.length) }, (_, i) =>
     `${padEnd(left[i] ?? "", column)}${gap}${right[i] ?? ""}`.trimEnd(),
   );

@@ -51,7 +51,13 @@ export function evaluationLine(metrics: Metrics, steps: number): string {
     ...(margin === undefined ? [] : [`margin ${formatSigned(margin)}`]),
     ...(accuracy === undefined ? [] : [`accuracy ${formatShare(accuracy)}`]),
     ...(divergence === undefined ? [] : [divergence]),
+    ...referenceText(metrics),
   ].join("  ");
+}
+
+/** What the numbers are measured against, where it is a later step's policy. */
+export function referenceText({ reference_step: step }: Metrics): string[] {
+  return step === undefined || step === 0 ? [] : [`against step ${step}`];
 }
 
 /** On the policy's samples where there are any, else on the data. */
