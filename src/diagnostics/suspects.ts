@@ -1,21 +1,21 @@
 /**
- * Rows that may be labelled the wrong way round. Each time training meets a pair its gradient weight (pairs.ts) is noted; a
- * pair is a suspect when it was ranked backwards the last time, with a high weight, and its mean weight over all
- * times is above 1/2, what a pair has that nothing was learned of.
+ * Rows that may be labelled the wrong way round. Each time training meets a pair its gradient weight (pairs.ts) is noted,
+ * as it is before the step that learns from it; a pair is a suspect when the mean of its weights is high.
  *
  * In a run of several epochs such a pair has stayed backwards although it was trained on. In a run of one epoch each pair
- * is met once, before it is learned from: then a suspect is a pair that the policy ranked backwards at that step, and
- * pairs met early, when the policy had learned nothing, can hardly be suspected.
+ * is met once: then a suspect is a pair that the policy ranked backwards at that step, having learned from others, and
+ * pairs met early, when it had learned nothing, can hardly be suspected. docs/diagnostics.md says how many labels that
+ * were turned round on purpose are found.
  */
 
 import type { RowOrigin, TokenizedExample } from "../data/example.ts";
 import { gradientWeight } from "./pairs.ts";
 
 /**
- * The least weight that is called high: odds of 3 to 2 that the label is wrong. Lower ones are where pairs are that the
- * policy has no opinion of.
+ * The least mean weight that is called high: odds of 3 to 2 that the label is wrong. At 1/2 are the pairs that the policy
+ * has no opinion of, and a little above are too many of them.
  */
-export const SUSPICIOUS_WEIGHT = 0.6;
+const SUSPICIOUS_WEIGHT = 0.6;
 
 /** One line of suspects.jsonl. */
 export interface Suspect extends RowOrigin {
@@ -63,7 +63,7 @@ export class RowWatch {
     return this.examples
       .flatMap(({ origin }, i) => {
         const mean = weights[i]! / seen[i]!;
-        if (!(mean > 0.5 && gradientWeight(lastMargin[i]!) >= SUSPICIOUS_WEIGHT)) return [];
+        if (!(mean >= SUSPICIOUS_WEIGHT)) return [];
         return [{ ...origin, seen: seen[i]!, mean_weight: mean, last_step: lastStep[i]!, last_margin: lastMargin[i]! }];
       })
       .sort((a, b) => b.mean_weight - a.mean_weight || a.last_margin - b.last_margin);

@@ -26,8 +26,12 @@ export function findingLines(
     ...(suspects === 0
       ? []
       : [
-          `suspects  ${formatCount(suspects)} ${suspects === 1 ? "row" : "rows"} that may be labelled the wrong way round: ${join(output, "suspects.jsonl")}`,
+          `suspects  ${count(suspects)} ranked far backwards, which may be labelled wrong: ${join(output, "suspects.jsonl")}`,
         ]),
   ];
   return lines.length === 0 ? [] : ["", ...lines];
+}
+
+function count(rows: number): string {
+  return rows === 1 ? "1 row was" : `${formatCount(rows)} rows were`;
 }
