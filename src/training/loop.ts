@@ -237,7 +237,7 @@ export class RunLoop implements AsyncDisposable {
   }
 
   private announce(): void {
-    const { config, part, policy, train, held, regularization, observer } = this.o;
+    const { config, part, objective, policy, train, held, regularization, observer } = this.o;
     const { model } = policy;
     const learned = [train, regularization].flatMap((loaded) => loaded?.examples ?? []);
     observer?.onStart?.({
@@ -252,7 +252,7 @@ export class RunLoop implements AsyncDisposable {
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,
-      memoryEstimate: estimateMemory(model, policy, config, learned),
+      memoryEstimate: estimateMemory(model, policy, config, learned, objective),
       ledger: train.ledger,
       ...(held && { evalLedger: held.ledger }),
       ...(regularization && { regularizationLedger: regularization.ledger }),

@@ -4,8 +4,10 @@ import type { TokenizedExample } from "../data/example.ts";
 import { packedLength } from "../data/microbatch.ts";
 import type { LanguageModel } from "../models/model.ts";
 import { parameterCount } from "../models/weights.ts";
+import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";
 import type { Policy } from "./policy.ts";
+import { needsReferenceRows } from "./row-statistics.ts";
 
 const FLOAT = 4;
 /** Node, the engine's library and compiled programs. */
@@ -13,13 +15,15 @@ const BASE_BYTES = 150e6;
 
 /**
  * Bytes: the weights; of what is trained the values, their gradients (the sum, and one micro-batch's as the engine makes
- * and returns them) and the optimizer's memory; what a moving reference holds of its own; and the activations of the largest micro-batch.
+ * and returns them) and the optimizer's memory; what a moving reference holds of its own; and the activations of the
+ * largest micro-batch.
  */
 export function estimateMemory(
   model: LanguageModel,
   policy: Policy,
   config: TrainingConfig,
   examples: readonly TokenizedExample[],
+  objective: Pick<Objective, "rowStatistics"> = {},
 ): number {
   const weights = parameterCount(model);
   const moments = config.optimizer === "adamw" ? 2 : 1;
@@ -29,13 +33,17 @@ export function estimateMemory(
     config.microBatchTokens,
     examples.reduce((n, e) => Math.max(n, packedLength(e)), 0),
   );
-  return BASE_BYTES + FLOAT * (weights + trained + reference + activations(model, tokens));
+  return BASE_BYTES + FLOAT * (weights + trained + reference + activations(model, tokens, objective));
 }
 
-/** Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient, where it has any. */
-function activations(model: LanguageModel, tokens: number): number {
+/**
+ * Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient, where it has any:
+ * the policy's, and the reference's where the objective sees both.
+ */
+function activations(model: LanguageModel, tokens: number, objective: Pick<Objective, "rowStatistics">): number {
   const widths = model.linearModules.reduce((n, module) => n + model.weights.get(`${module}.weight`)![0]!, 0);
   const attention = model.layers * model.attentionHeads * tokens * tokens;
+  const logits = needsReferenceRows(objective) ? 6 : 3;
   const scored = model.scores === "reward" ? 0 : tokens / 2;
-  return 1.5 * tokens * widths + attention + 3 * scored * model.vocabularySize;
+  return 1.5 * tokens * widths + attention + logits * scored * model.vocabularySize;
 }

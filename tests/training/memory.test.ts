@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { estimateMemory } from "../../src/training/memory.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
+import { withMovingReference } from "../../src/training/moving-reference.ts";
 import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
@@ -26,6 +27,17 @@ describe("the estimate", () => {
   it("counts what is trained with its gradients and two moments, under RMSprop one", () => {
     expect(bytes(full) - bytes(lora)).toBe(6 * (trained(full) - trained(lora)));
     expect(bytes(full) - bytes(full, { optimizer: "rmsprop" })).toBe(trained(full));
+  });
+
+  it("counts what a moving reference holds, and the reference's logits where the objective sees them", () => {
+    const moving = withMovingReference(lora, { every: 1, mixup: 0.5 });
+    expect(bytes(moving) - bytes(lora)).toBe(4 * moving.moving!.values.data.length);
+    const config = resolveConfig(methods.dpo!, { model: "model", data: "pairs.jsonl", output: "run" });
+    const both = estimateMemory(tinyModel, lora, config, tinyPairs(3), { rowStatistics: ["referenceKl"] });
+    expect(both).toBeGreaterThan(bytes(lora));
+    expect(estimateMemory(tinyModel, lora, config, tinyPairs(3), { rowStatistics: ["logCollision"] })).toBe(
+      bytes(lora),
+    );
   });
 
   it("grows with the micro-batch, faster than its tokens", () => {
