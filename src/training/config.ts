@@ -39,7 +39,7 @@ export const trainingShape = {
     .number()
     .positive()
     .optional()
-    .describe("peak learning rate; 5e-5 for LoRA and 1e-6 for full tuning if not given"),
+    .describe("peak learning rate; what is usual for the method if not given"),
   optimizer: z.enum(["adamw", "rmsprop"]).default("adamw").describe("as PyTorch's"),
   weightDecay: z.number().min(0).default(0).describe("decay of weights"),
   schedule: z.enum(["linear", "cosine", "constant"]).default("linear").describe("learning rate after warm-up"),

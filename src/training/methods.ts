@@ -48,8 +48,12 @@ function method(description: Omit<Method, "objectives" | "schema">): Method {
     loss: loss.default([names[0]]).describe(`the objective: ${names.join(", ")}; several with commas are added up`),
     lossWeights: weights.optional().describe("the weight of each of several objectives; 1 each if not given"),
   };
+  const { lora, full } = description.learningRate;
+  const usual = `${lora.toExponential()} for LoRA and ${full.toExponential()} for full tuning`;
+  const learningRate = trainingShape.learningRate.describe(`peak learning rate; ${usual} if not given`);
   const schema = z.strictObject({
     ...trainingShape,
+    learningRate,
     ...choice,
     ...optionShape(objectives),
     ...description.settings,

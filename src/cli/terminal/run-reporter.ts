@@ -40,6 +40,7 @@ export class RunReporter implements RunObserver {
   }
 
   onStart(summary: RunSummary): void {
+    if (this.recent !== undefined) this.screen.print("");
     this.steps = summary.steps;
     this.recent = new RecentSteps(summary.steps, summary.unit);
     this.screen.print(...summaryLines(summary, this.screen.width, this.screen.paint), "");
