@@ -39,11 +39,7 @@ export function mergedWeights(checkpoint: Checkpoint, model: LanguageModel, adap
 }
 
 /** Adds scale * B A to a weight [out, in], in place. */
-export function mergeInto(
-  weight: Float32Array,
-  { a, b, inFeatures, outFeatures }: LoraModule,
-  scale: number,
-): Float32Array {
+function mergeInto(weight: Float32Array, { a, b, inFeatures, outFeatures }: LoraModule, scale: number): Float32Array {
   const rank = a.length / inFeatures;
   const update = new Float64Array(inFeatures);
   for (let row = 0; row < outFeatures; row++) {

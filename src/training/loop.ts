@@ -144,7 +144,7 @@ export class RunLoop implements AsyncDisposable {
 
   private async takeStep(): Promise<void> {
     this.stage("training");
-    this.o.policy.moving?.follow(this.step);
+    await this.o.policy.moving?.follow(this.step);
     const measured = await this.trainer.step(this.step, this.examplesOf(this.step));
     this.step++;
     const metrics = { ...measured, ...this.referenceStep() };

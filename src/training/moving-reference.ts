@@ -18,9 +18,10 @@
 import { z } from "zod";
 import { ConfigError } from "../errors.ts";
 import { loraScale } from "../models/lora.ts";
-import { mergeInto } from "../models/merge.ts";
 import { checkpointParameters } from "../models/parameters.ts";
 import type { Objective } from "../objectives/index.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { add, input, matmul, mul, type Program } from "../tensor/index.ts";
 import type { TrainingConfig } from "./config.ts";
 import { FlatArray } from "./flat.ts";
 import type { Policy } from "./policy.ts";
@@ -53,7 +54,7 @@ export interface MovingReference {
   /** How many times it has moved since it was made. What was computed with it before is of another reference. */
   readonly moves: number;
   /** Moves it where this many steps done ask for it. */
-  follow(step: number): void;
+  follow(step: number): Promise<void>;
   /** The step whose policy the reference last moved to, at an evaluation after `step` steps; 0 for the start. */
   since(step: number): number;
 }
@@ -83,18 +84,28 @@ export function referenceMixup(
   return mixup ?? DEFAULT_MIXUP;
 }
 
-/** The policy with a reference that follows it, `mixup` of it every `every` steps. It starts where the policy does. */
-export function withMovingReference(policy: Policy, { every, mixup }: { every: number; mixup: number }): Policy {
-  const { values, parameters, update } = ownWeights(policy, mixup);
+export interface MovingReferenceOptions {
+  /** Steps from one update to the next. */
+  readonly every: number;
+  /** Share of the policy in an update. */
+  readonly mixup: number;
+  readonly runtime: Runtime;
+  readonly threads?: number | undefined;
+}
+
+/** The policy with a reference that follows it. It starts where the policy does. */
+export async function withMovingReference(policy: Policy, options: MovingReferenceOptions): Promise<Policy> {
+  const { every } = options;
+  const { values, parameters, update } = await ownWeights(policy, options);
   let moves = 0;
   const moving: MovingReference = {
     values,
     get moves() {
       return moves;
     },
-    follow(step) {
+    async follow(step) {
       if (step === 0 || step % every !== 0) return;
-      update();
+      await update();
       moves++;
     },
     since: (step) => Math.max(0, Math.floor((step - 1) / every)) * every,
@@ -105,33 +116,16 @@ export function withMovingReference(policy: Policy, { every, mixup }: { every: n
 
 interface OwnWeights extends Pick<Policy, "parameters"> {
   readonly values: FlatArray;
-  readonly update: () => void;
+  readonly update: () => void | Promise<void>;
 }
 
-function ownWeights(policy: Policy, mixup: number): OwnWeights {
-  if (policy.adapter && mixup < 1) return adaptedLayers(policy, policy.adapter, mixup);
+async function ownWeights(policy: Policy, options: MovingReferenceOptions): Promise<OwnWeights> {
+  const { mixup } = options;
+  if (policy.adapter && mixup < 1) return await adaptedLayers(policy, policy.adapter, options);
   const { trainable, parameters } = policy;
   const values = new FlatArray([...trainable.views].map(([name, { dims }]) => ({ name, shape: dims })));
   values.data.set(trainable.data);
   return { values, parameters, update: () => mixInto(values.data, trainable.data, mixup) };
-}
-
-/** The adapted layers' weights, with the adapter merged into them. */
-function adaptedLayers(policy: Policy, adapter: NonNullable<Policy["adapter"]>, mixup: number): OwnWeights {
-  const { model, weights } = policy;
-  const names = [...adapter().modules.keys()].map((module) => `${module}.weight`);
-  const values = new FlatArray(names.map((name) => ({ name, shape: model.weights.get(name)! })));
-  const mix = (share: number) => {
-    const { modules, ...shape } = adapter();
-    const scale = loraScale({ ...shape, rankStabilized: shape.rsLora, modules: [] });
-    for (const [module, matrices] of modules) {
-      const name = `${module}.weight`;
-      const merged = mergeInto((weights[name]!.data as Float32Array).slice(), matrices, scale);
-      mixInto(values.views.get(name)!.data, merged, share);
-    }
-  };
-  mix(1);
-  return { values, parameters: checkpointParameters(model.weights), update: () => mix(mixup) };
 }
 
 /** reference <- share policy + (1 - share) reference; a whole share is a copy, bit for bit. */
@@ -141,4 +135,39 @@ function mixInto(reference: Float32Array, policy: Float32Array, share: number): 
     return;
   }
   for (let i = 0; i < reference.length; i++) reference[i] = share * policy[i]! + (1 - share) * reference[i]!;
+}
+
+/** The adapted layers' weights with the adapter in them. Its products are the engine's work. */
+async function adaptedLayers(
+  { model, weights }: Policy,
+  adapter: NonNullable<Policy["adapter"]>,
+  { mixup, runtime, threads }: MovingReferenceOptions,
+): Promise<OwnWeights> {
+  const names = [...adapter().modules.keys()].map((module) => `${module}.weight`);
+  const values = new FlatArray(names.map((name) => ({ name, shape: model.weights.get(name)! })));
+  const mix = async (share: number) => {
+    const { modules, ...shape } = adapter();
+    const scale = loraScale({ ...shape, rankStabilized: shape.rsLora, modules: [] });
+    await using program = await runtime.compile(mixProgram(scale, share), { threads });
+    for (const [module, { a, b, inFeatures, outFeatures }] of modules) {
+      const reference = values.views.get(`${module}.weight`)!;
+      const rank = a.length / inFeatures;
+      const { mixed } = await program.run({
+        reference,
+        weight: weights[`${module}.weight`]!,
+        a: { dims: [rank, inFeatures], data: a },
+        b: { dims: [outFeatures, rank], data: b },
+      });
+      reference.data.set(mixed!.data as Float32Array);
+    }
+  };
+  await mix(1);
+  return { values, parameters: checkpointParameters(model.weights), update: () => mix(mixup) };
+}
+
+/** share (weight + scale b a) + (1 - share) reference: b [O, R], a [R, I], the others [O, I]. */
+function mixProgram(scale: number, share: number): Program {
+  const [reference, weight] = [input("reference", ["O", "I"]), input("weight", ["O", "I"])];
+  const policy = add(weight, matmul(input("b", ["O", "R"]), input("a", ["R", "I"]), { alpha: scale }));
+  return { outputs: { mixed: add(mul(share, policy), mul(1 - share, reference)) } };
 }

@@ -14,6 +14,7 @@ import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
+import { nodeRuntime } from "../runtime/node.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
 import type { TrainingConfig } from "./config.ts";
@@ -76,7 +77,8 @@ async function tunePart(config: TrainingConfig, control: RunControl, part: RunPa
     const tuned = before && (await tuneFirst(before, control));
     if (tuned && tuned.result === undefined) return { ...tuned, output: config.output, part: "first" };
     const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
-    const policy = mixup === undefined ? start : withMovingReference(start, { every: config.syncReference!, mixup });
+    const following = { every: config.syncReference!, mixup: mixup!, runtime: nodeRuntime, threads: config.threads };
+    const policy = mixup === undefined ? start : await withMovingReference(start, following);
     observer?.onStage?.("compiling");
     await using loop = await RunLoop.open({ run, config, part, objective, policy, ...opened, observer, signal });
     return { ...(await loop.run()), ...(part && { part }) };

@@ -1,6 +1,7 @@
 /** The estimate of a run's memory: what each setting adds to it. */
 
 import { describe, expect, it } from "vitest";
+import { interpreter } from "../../src/runtime/interpreter.ts";
 import { estimateMemory } from "../../src/training/memory.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { withMovingReference } from "../../src/training/moving-reference.ts";
@@ -29,8 +30,8 @@ describe("the estimate", () => {
     expect(bytes(full) - bytes(full, { optimizer: "rmsprop" })).toBe(trained(full));
   });
 
-  it("counts what a moving reference holds, and the reference's logits where the objective sees them", () => {
-    const moving = withMovingReference(lora, { every: 1, mixup: 0.5 });
+  it("counts what a moving reference holds, and the reference's logits where the objective sees them", async () => {
+    const moving = await withMovingReference(lora, { every: 1, mixup: 0.5, runtime: interpreter });
     expect(bytes(moving) - bytes(lora)).toBe(4 * moving.moving!.values.data.length);
     const config = resolveConfig(methods.dpo!, { model: "model", data: "pairs.jsonl", output: "run" });
     const both = estimateMemory(tinyModel, lora, config, tinyPairs(3), { rowStatistics: ["referenceKl"] });

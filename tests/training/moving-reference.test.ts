@@ -24,6 +24,10 @@ const lora: LoraOptions = { rank: 2, alpha: 4, rankStabilized: false, targets: "
 const full = () => fullPolicy(tinyModel, weights);
 const adapted = () => loraPolicy(tinyModel, weights, lora);
 
+/** The policy with a reference that follows it every so many steps. */
+const following = (policy: Policy, every: number, mixup: number) =>
+  withMovingReference(policy, { every, mixup, runtime: nodeRuntime, threads: 1 });
+
 /** Moves what is trained, each time elsewhere. */
 function train(policy: Policy, turn: number): void {
   policy.trainable.data.set(policy.trainable.data.map((x, i) => x + 0.03 * Math.sin(i * (turn + 1))));
@@ -87,7 +91,7 @@ describe.each([
   ],
 ])("with %s", (_, start) => {
   it.each([1, 0.6])("the reference starts where the policy does, at a share of %s", async (mixup) => {
-    const policy = withMovingReference(start(), { every: 2, mixup });
+    const policy = await following(start(), 2, mixup);
     const first = await scores(policy, "reference");
     expect(distance(first, await scores(policy, "policy"))).toBeLessThan(1e-4);
     expect(distance(first, await scores(start(), "reference"))).toBeLessThan(1e-4);
@@ -96,15 +100,15 @@ describe.each([
   });
 
   it("a hard update makes the reference the policy, and no step in between moves it", async () => {
-    const policy = withMovingReference(start(), { every: 2, mixup: 1 });
+    const policy = await following(start(), 2, 1);
     const first = await scores(policy, "reference");
     for (const step of [0, 1, 3]) {
       train(policy, step);
-      policy.moving!.follow(step);
+      await policy.moving!.follow(step);
       expect(policy.moving!.moves).toBe(0);
     }
     expect(await scores(policy, "reference")).toEqual(first);
-    policy.moving!.follow(4);
+    await policy.moving!.follow(4);
     expect(policy.moving!.moves).toBe(1);
     const moved = await scores(policy, "policy");
     expect(await scores(policy, "reference")).toEqual(moved);
@@ -114,11 +118,11 @@ describe.each([
   });
 
   it("soft updates give the mean of the policies' weights, each with its share", async () => {
-    const policy = withMovingReference(start(), { every: 1, mixup: 0.6 });
+    const policy = await following(start(), 1, 0.6);
     const expected = mergedWeights(policy);
     for (const step of [1, 2, 3]) {
       train(policy, step);
-      policy.moving!.follow(step);
+      await policy.moving!.follow(step);
       for (const [name, weight] of mergedWeights(policy)) {
         const before = expected.get(name)!;
         expected.set(
@@ -133,22 +137,22 @@ describe.each([
 });
 
 describe("what a moving reference holds", () => {
-  it("is an adapter for hard updates of one, the adapted layers for soft ones, every weight under full tuning", () => {
-    const held = (policy: Policy, mixup: number) => [
-      ...withMovingReference(policy, { every: 1, mixup }).moving!.values.views.keys(),
+  it("is an adapter for hard updates of one, the adapted layers for soft ones, every weight under full tuning", async () => {
+    const held = async (policy: Policy, mixup: number) => [
+      ...(await following(policy, 1, mixup)).moving!.values.views.keys(),
     ];
-    expect(held(adapted(), 1)).toEqual([...adapted().trainable.views.keys()]);
-    expect(held(adapted(), 0.5)).toEqual(tinyModel.linearModules.map((module) => `${module}.weight`));
-    expect(held(full(), 0.5)).toEqual([...tinyModel.weights.keys()]);
+    expect(await held(adapted(), 1)).toEqual([...adapted().trainable.views.keys()]);
+    expect(await held(adapted(), 0.5)).toEqual(tinyModel.linearModules.map((module) => `${module}.weight`));
+    expect(await held(full(), 0.5)).toEqual([...tinyModel.weights.keys()]);
   });
 
   it("is not what mixing an adapter's matrices would give", async () => {
-    const policy = withMovingReference(adapted(), { every: 1, mixup: 0.5 });
+    const policy = await following(adapted(), 1, 0.5);
     train(policy, 1);
     const naive = policy.trainable.data.slice();
-    policy.moving!.follow(1);
+    await policy.moving!.follow(1);
     train(policy, 2);
-    policy.moving!.follow(2);
+    await policy.moving!.follow(2);
     const reference = await scores(policy, "reference");
     const start = adapted().trainable.data;
     const mixed = adapted();
@@ -156,8 +160,8 @@ describe("what a moving reference holds", () => {
     expect(distance(reference, await scores(mixed, "policy"))).toBeGreaterThan(1e-2);
   });
 
-  it("is of the last multiple of the steps before", () => {
-    const { moving } = withMovingReference(adapted(), { every: 3, mixup: 1 });
+  it("is of the last multiple of the steps before", async () => {
+    const { moving } = await following(adapted(), 3, 1);
     expect([0, 1, 3, 4, 6, 7].map((step) => moving!.since(step))).toEqual([0, 0, 0, 3, 3, 6]);
   });
 });
