@@ -12,6 +12,7 @@ export const unusableCauses = [
   "empty prompt",
   "empty completion",
   "no answer",
+  "not desirable",
   "identical completions",
   "no preference",
   "refused by the chat template",

@@ -14,7 +14,8 @@ import { excerpt, RowProblem } from "./problem.ts";
 
 type Row = Record<string, unknown>;
 
-const listNames = ["ranked", "completions", "responses"] as const;
+/** The fields that may hold the completions. */
+export const rankingFields = ["ranked", "completions", "responses"] as const;
 
 /**
  * The ranking that a row holds, best first, with a completion's place in the value `rank`: 1, 2, ..., the same for ties. Throws
@@ -22,7 +23,7 @@ const listNames = ["ranked", "completions", "responses"] as const;
  */
 export function rankedExample(value: unknown, origin: RowOrigin): Example {
   const row = asRow(value);
-  const name = listNames.find((field) => row[field] != null);
+  const name = rankingFields.find((field) => row[field] != null);
   if (name === undefined && (row.chosen != null || row.rejected != null)) {
     return { ...preferenceExample(row, origin), values: { rank: [1, 2] } };
   }

@@ -3,7 +3,8 @@
  * - `prompt`, `completion`, each a string or a list of messages;
  * - `messages` or `conversations`, a conversation (messages with `role` and `content`, or ShareGPT's `from` and `value`);
  * - `text`, a string;
- * - a preference pair in any of its shapes (preferences.ts): its chosen completion.
+ * - a preference pair (preferences.ts) or a ranking (ranked.ts) in any of its shapes: its chosen or its best completion.
+ * A row with `label: false` (labelled.ts) is not to be learned.
  * Which of its tokens are scored is `score`, see there. Functions throw RowProblem.
  */
 
@@ -11,6 +12,7 @@ import type { Content, Example, Message, RowOrigin } from "./example.ts";
 import { answersTo, asContent, asRow, contentField, isEmpty, requiredField, wrongField } from "./fields.ts";
 import { preferenceExample } from "./preferences.ts";
 import { RowProblem } from "./problem.ts";
+import { rankedExample, rankingFields } from "./ranked.ts";
 
 /**
  * Which tokens of a row are learned: its completion's (of a conversation its last message's), all of them, or those of every
@@ -29,9 +31,15 @@ export interface TextOptions {
 /** The text, conversation or completion that a parsed row holds. Throws RowProblem. */
 export function textExample(value: unknown, origin: RowOrigin, { score, chat = false }: TextOptions = {}): Example {
   const row = asRow(value);
+  if (row.label === false)
+    throw new RowProblem("not desirable", "the row is labelled false, so it is not to be learned");
   if (row.prompt != null && row.completion != null)
     return answerExample(answer(row), origin, score ?? "completion", chat);
-  if (row.chosen != null) return answerExample(chosen(row, origin), origin, score ?? "completion", chat);
+  if (row.chosen != null)
+    return answerExample(best(preferenceExample(row, origin)), origin, score ?? "completion", chat);
+  if (rankingFields.some((name) => row[name] != null)) {
+    return answerExample(best(rankedExample(row, origin)), origin, score ?? "completion", chat);
+  }
   const field = ["messages", "conversations"].find((name) => row[name] != null);
   if (field !== undefined) return conversationExample(conversation(row, field), origin, score ?? "assistant");
   const missing = row.prompt != null ? "completion" : row.completion != null ? "prompt" : "text";
@@ -49,8 +57,8 @@ function answer(row: Record<string, unknown>): Answer {
   return { prompt, completion: completions[0]! };
 }
 
-function chosen(row: Record<string, unknown>, origin: RowOrigin): Answer {
-  const { prompt, completions } = preferenceExample(row, origin);
+/** The first of several completions is the one that is preferred. */
+function best({ prompt, completions }: Example): Answer {
   return { prompt, completion: completions[0]! };
 }
 

@@ -1,7 +1,7 @@
 /** How much memory a run is going to take, estimated from shapes before anything is computed. */
 
 import type { TokenizedExample } from "../data/example.ts";
-import { packedLength } from "../data/microbatch.ts";
+import { packedLength, scoredLengths } from "../data/microbatch.ts";
 import type { LanguageModel } from "../models/model.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -33,17 +33,27 @@ export function estimateMemory(
     config.microBatchTokens,
     examples.reduce((n, e) => Math.max(n, packedLength(e)), 0),
   );
-  return BASE_BYTES + FLOAT * (weights + trained + reference + activations(model, tokens, objective));
+  const scored = model.scores === "reward" ? 0 : tokens * Math.max(0.5, scoredShare(examples));
+  return BASE_BYTES + FLOAT * (weights + trained + reference + activations(model, { tokens, scored }, objective));
+}
+
+/** The share of their tokens that is scored: most of them where texts are learned whole. */
+function scoredShare(examples: readonly TokenizedExample[]): number {
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  return sum(examples.flatMap(scoredLengths)) / Math.max(1, sum(examples.map(packedLength)));
 }
 
 /**
- * Values alive at the end of a forward pass on `tokens` tokens, and the head's logits with their gradient, where it has any:
- * the policy's, and the reference's where the objective sees both.
+ * Values alive at the end of a forward pass on `tokens` tokens, and the logits of those that are scored with their gradient: the
+ * policy's, and the reference's where the objective sees both.
  */
-function activations(model: LanguageModel, tokens: number, objective: Pick<Objective, "rowStatistics">): number {
+function activations(
+  model: LanguageModel,
+  { tokens, scored }: { tokens: number; scored: number },
+  objective: Pick<Objective, "rowStatistics">,
+): number {
   const widths = model.linearModules.reduce((n, module) => n + model.weights.get(`${module}.weight`)![0]!, 0);
   const attention = model.layers * model.attentionHeads * tokens * tokens;
   const logits = needsReferenceRows(objective) ? 6 : 3;
-  const scored = model.scores === "reward" ? 0 : tokens / 2;
   return 1.5 * tokens * widths + attention + logits * scored * model.vocabularySize;
 }

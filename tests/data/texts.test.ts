@@ -115,6 +115,17 @@ test("a preference pair is learned by its chosen completion", () => {
   expect(read({ chosen: `${start} b`, rejected: `${start} c` })).toEqual([start, " b"]);
 });
 
+test("a ranking is learned by its best completion", () => {
+  expect(read({ prompt: "Q", ranked: ["A", "B", "C"] })).toEqual(["Q", "A"]);
+  expect(read({ prompt: "Q", responses: ["A", "B"], scores: [1, 2] })).toEqual(["Q", "B"]);
+});
+
+test("a completion that is labelled bad is not learned", () => {
+  expect(read({ prompt: "Q", completion: "A", label: true })).toEqual(["Q", "A"]);
+  const refused = "not desirable: the row is labelled false, so it is not to be learned";
+  expect(read({ prompt: "Q", completion: "A", label: false })).toBe(refused);
+});
+
 test.each([
   [{ prompt: "Q" }, "the field `completion` is missing (the row has only prompt)"],
   [{ completion: "A" }, "the field `prompt` is missing (the row has only completion)"],

@@ -41,6 +41,20 @@ describe("the estimate", () => {
     );
   });
 
+  it("counts the logits of the tokens that are scored: half of them at least, nearly all where texts are learned whole", () => {
+    const config = resolveConfig(methods.sft!, { model: "model", data: "texts.jsonl", output: "run" });
+    const texts = (prompt: number, completion: number) => [
+      { origin: { file: "f", line: 1 }, prompt: new Int32Array(prompt), completions: [new Int32Array(completion)] },
+    ];
+    const [short, half, whole] = [
+      [99, 1],
+      [50, 50],
+      [1, 99],
+    ].map(([prompt, completion]) => estimateMemory(tinyModel, lora, config, texts(prompt!, completion!)));
+    expect(half).toBe(short);
+    expect(whole! - half!).toBeCloseTo(4 * 3 * 0.49 * config.microBatchTokens * tinyModel.vocabularySize, 0);
+  });
+
   it("grows with the micro-batch, faster than its tokens", () => {
     const activations = (microBatchTokens: number) =>
       bytes(lora, { microBatchTokens }) - bytes(lora, { microBatchTokens: 64 });
