@@ -77,8 +77,11 @@ async function tunePart(config: TrainingConfig, control: RunControl, part: RunPa
     const tuned = before && (await tuneFirst(before, control));
     if (tuned && tuned.result === undefined) return { ...tuned, output: config.output, part: "first" };
     const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
-    const following = { every: config.syncReference!, mixup: mixup!, runtime: nodeRuntime, threads: config.threads };
-    const policy = mixup === undefined ? start : await withMovingReference(start, following);
+    const { syncReference: every, threads } = config;
+    const policy =
+      every === undefined || mixup === undefined
+        ? start
+        : await withMovingReference(start, { every, mixup, runtime: nodeRuntime, threads });
     observer?.onStage?.("compiling");
     await using loop = await RunLoop.open({ run, config, part, objective, policy, ...opened, observer, signal });
     return { ...(await loop.run()), ...(part && { part }) };

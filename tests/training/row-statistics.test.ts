@@ -19,8 +19,9 @@ import { globalNorm } from "../../src/training/flat.ts";
 import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
 import { Trainer } from "../../src/training/trainer.ts";
+import { dpo as tune } from "../../src/training/tuners.ts";
 import { operationCounts } from "../support/programs.ts";
-import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-rows-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -197,6 +198,45 @@ describe("TDPO's reference", () => {
     expect(Array.from(metrics["sequential_kl/rejected"]!)).toEqual(
       Array.from(expected.metrics["sequential_kl/rejected"]!),
     );
+  });
+});
+
+describe("a run of two epochs by objectives with both statistics", () => {
+  const settings = {
+    model: writeTinyModel(join(folder, "model")),
+    data: writePairs(join(folder, "pairs.jsonl"), 4),
+    evalData: writePairs(join(folder, "held-out.jsonl"), 2, 100),
+    loss: "sigmoid,tdpo2",
+    wpo: true,
+    batchSize: 2,
+    epochs: 2,
+    learningRate: 1e-3,
+    loraRank: 2,
+    evalEvery: 2,
+    samplePrompts: 0,
+    threads: 1,
+  };
+  const metrics = (name: string) =>
+    readFileSync(join(folder, name, "metrics.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 }) as Record<string, number>);
+
+  it("equals itself interrupted and resumed", async () => {
+    await tune({ ...settings, output: join(folder, "whole") });
+    const parts = { ...settings, output: join(folder, "parts") };
+    const abort = new AbortController();
+    let steps = 0;
+    const onStep = () => {
+      if (++steps === 3) abort.abort();
+    };
+    await tune(parts, { signal: abort.signal, observer: { onStep } });
+    await tune(parts, { resume: true });
+    expect(metrics("parts")).toEqual(metrics("whole"));
+    const last = metrics("whole").at(-1)!;
+    expect(last["eval_loss/sigmoid"]! + last["eval_loss/tdpo2"]!).toBeCloseTo(last.eval_loss!, 5);
+    expect(last["eval_sequential_kl/chosen"]).toBeGreaterThan(0);
+    expect(last["eval_wpo/weights"]).toBeGreaterThan(0);
   });
 });
 
