@@ -31,11 +31,14 @@ export const sftFirstSettings = {
     .boolean()
     .default(false)
     .describe("fine-tune on the chosen completions first, and start from that as policy and reference"),
-  sftEpochs: trainingShape.epochs.unwrap().optional().describe("passes of that over the data, 1 if not given"),
+  sftEpochs: trainingShape.epochs
+    .unwrap()
+    .optional()
+    .describe("passes of that fine-tuning over the data, 1 if not given"),
   sftLearningRate: trainingShape.learningRate
     .unwrap()
     .optional()
-    .describe("peak learning rate of that; 2e-4 for LoRA and 2e-5 for full tuning if not given"),
+    .describe("peak learning rate of that fine-tuning; 2e-4 for LoRA and 2e-5 for full tuning if not given"),
 };
 
 export type SupervisedSettings = z.input<z.ZodObject<typeof supervisedSettings>>;

@@ -1,9 +1,13 @@
 /**
  * Supervised fine-tuning against TRL's SFTTrainer (tests/reference/trl_sft.py), which accumulates over micro-batches: the same
  * start, the same rows in the same order. Loss within 1e-3 relative at every step, and the same weights at the end.
+ *
+ *   PREFTUNE_WRITE_PARITY=1 npx vitest run tests/parity/trl-sft.test.ts
+ *
+ * writes the distances that docs/objectives.md reports.
  */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -26,6 +30,13 @@ interface Golden {
   readonly steps: readonly Metrics[];
   readonly parameters: Readonly<Record<string, { sum: number; norm: number; first: number[]; change: number }>>;
 }
+
+const distances: { name: string; method: "sft"; loss: string[]; options: object; distance: number }[] = [];
+afterAll(() => {
+  if (process.env.PREFTUNE_WRITE_PARITY === undefined) return;
+  const file = new URL("../golden/parity/sft-distance.json", import.meta.url);
+  writeFileSync(file, `[\n${distances.map((one) => ` ${JSON.stringify(one)}`).join(",\n")}\n]\n`);
+});
 
 const scratch = mkdtempSync(join(tmpdir(), "preftune-parity-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -63,6 +74,15 @@ describe.skipIf(!existsSync(model) || !existsSync(data)).each(["nll", "dft"])(
         expect(found.learning_rate, where).toBeCloseTo(expected.learning_rate!, 12);
         expect(Math.abs(found.loss! / expected.loss! - 1), where).toBeLessThan(1e-3);
         expect(Math.abs(found.grad_norm! / expected.grad_norm! - 1), where).toBeLessThan(1e-2);
+      });
+      const distance = Math.max(...steps.map(({ loss }, i) => Math.abs(loss! / golden.steps[i]!.loss! - 1)));
+      const { loss } = settings;
+      distances.push({
+        name,
+        method: "sft",
+        loss: [loss],
+        options: { loss },
+        distance: Number(distance.toPrecision(2)),
       });
       using weights = new SafetensorsFile(join(result!, "model.safetensors"));
       for (const [tensor, expected] of Object.entries(golden.parameters)) {
