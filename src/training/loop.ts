@@ -73,8 +73,10 @@ export class RunLoop implements AsyncDisposable {
     this.regularizationOrder = regularization && new RoundOrder(regularization.examples.length, perStep, config);
     const score = (examples: readonly Scorable[]) => engine.score("reference", examples);
     const stored = { file: run.join("reference.jsonl"), fingerprint: () => fingerprint(policy.referenceWeights) };
-    // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run.
-    const scores = () => (this.order.epochs > 1 && !policy.moving ? new ReferenceScores(score, stored) : { of: score });
+    // Within one epoch nothing is kept: what an earlier group said of the same tokens would be lost to a resumed run. Nor is it
+    // where each step scores completions that it has mismatched anew, with its own beside them.
+    const keeps = this.order.epochs > 1 && !policy.moving && objective.context?.scores !== "mismatched";
+    const scores = () => (keeps ? new ReferenceScores(score, stored) : { of: score });
     const reference = objective.needsReference ? scores() : undefined;
     const kept = policy.moving ? { of: score } : new ReferenceScores(score);
     this.evalReference = objective.scores === "reward" ? undefined : kept;
