@@ -49,7 +49,14 @@ ${table(
     ["z", "the scaled margin"],
     ["s(x)", "1 / (1 + e^-x)"],
     ["e", "the share of labels that are taken to be wrong, `--label-smoothing`"],
+    ["pi_w, pi_l", "pi(y_w|x) and pi(y_l|x)"],
     ["NLL", "the negative log-likelihood a token"],
+    ["x_(i)", "the i-th smallest of the optimizer step's x"],
+    ["sg(x)", "x, taken for a number by the gradient"],
+    ["D_w, D_l", "the sequential KL of both completions, summed over their tokens"],
+    ["delta, z0", "the reference point of rewards: their running mean, and an estimate of KL(pi || pi_ref)"],
+    ["m", "a row's own margin; in DiscoPOP s(z / tau)"],
+    ["w", "the weight of desirable or of undesirable completions"],
   ],
 )}
 
@@ -144,7 +151,7 @@ function paritySection(parity: readonly ParityCase[]): string {
 
 \`npm run parity\` trains all weights of a small Llama (stories260K) for 20 steps by every objective that TRL 1.13 has, from the
 same start, on the same HH rows in the same order, and compares the loss of every step with what TRL's trainers logged
-(\`tests/reference/trl_objectives.py\`, whose header says what is peculiar to TRL). The test suite demands 1e-3; float32's
+(\`tests/reference/trl_objectives.py\`, whose header says what is peculiar to TRL, \`trl_sft.py\` and \`trl_reward.py\`). The test suite demands 1e-3; float32's
 rounding is 6e-8 an operation.
 
 ${table(["case", "", "largest relative distance of the loss"], rows)}`;

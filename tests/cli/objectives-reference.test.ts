@@ -4,8 +4,8 @@ import { objectivesReference, type ParityCase } from "../../src/cli/objectives-r
 import { definitions } from "../../src/objectives/index.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
-const distances = (name: string) => JSON.parse(read(`tests/golden/parity/${name}-distance.json`)) as ParityCase[];
-const parity = [...distances("objectives"), ...distances("sft")];
+const distances = (suite: string) => JSON.parse(read(`tests/golden/parity/distance-${suite}.json`)) as ParityCase[];
+const parity = ["objectives", "sft", "reward"].flatMap(distances);
 const golden = JSON.parse(read("tests/golden/parity/objectives.json")) as { readonly cases: object };
 
 describe("the objectives' reference", () => {

@@ -1,10 +1,6 @@
 /**
  * Every objective of TRL's against TRL itself (tests/reference/trl_objectives.py): stories260K with all its weights, 20
  * steps from the same start on the same rows in the same order. The loss is within 1e-3 relative of TRL's at every step.
- *
- *   PREFTUNE_WRITE_PARITY=1 npx vitest run tests/parity/objectives.test.ts
- *
- * writes the distances that docs/objectives.md reports (npm run parity).
  */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,11 +12,11 @@ import { objectivesOf } from "../../src/objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "../../src/training/methods.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 import { tune } from "../../src/training/run.ts";
+import { Distances } from "../support/parity.ts";
 
 const shared = new URL("../../../shared/", import.meta.url);
 const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared);
 const model = new URL("models/stories260K", shared).pathname;
-const distancesFile = new URL("../golden/parity/objectives-distance.json", import.meta.url);
 
 type MethodName = Parameters<typeof objectivesOf>[0];
 
@@ -108,7 +104,9 @@ async function stepsOf(name: string, pairs: readonly Pair[]): Promise<Metrics[]>
 }
 
 const relative = (found: number, expected: number) => Math.abs(found / expected - 1);
-const distances: Record<string, number> = {};
+
+const distances = new Distances("objectives");
+afterAll(() => distances.write());
 
 describe.skipIf(!existsSync(model) || !existsSync(data))(
   "takes TRL's steps (skipped where ../shared is absent)",
@@ -129,17 +127,10 @@ describe.skipIf(!existsSync(model) || !existsSync(data))(
         const margin = found["rewards/chosen"]! - found["rewards/rejected"]!;
         expect(Math.abs(margin - expected.margin[i]!), where).toBeLessThan(1e-2);
       });
-      distances[name] = Math.max(...steps.map(({ loss }, i) => relative(loss!, expected.loss[i]!)));
-    });
-
-    it("says how near it came, where that is asked for", () => {
-      if (process.env.PREFTUNE_WRITE_PARITY === undefined) return;
-      const measured = Object.entries(distances).map(([name, distance]) => {
-        const { method, ...options } = cases[name]!.preftune;
-        const loss = [options.loss ?? objectivesOf(method)[0]!.name].flat().flatMap((names) => names.split(","));
-        return { name, method, loss, options, distance: Number(distance.toPrecision(2)) };
-      });
-      writeFileSync(distancesFile, `[\n${measured.map((one) => ` ${JSON.stringify(one)}`).join(",\n")}\n]\n`);
+      const { method, ...options } = expected.preftune;
+      const loss = [options.loss ?? objectivesOf(method)[0]!.name].flat().flatMap((names) => names.split(","));
+      const found = steps.map((step) => step.loss!);
+      distances.add({ name, method, loss, options }, { found, expected: expected.loss });
     });
   },
 );

@@ -11,6 +11,7 @@ import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { scoreRewards } from "../../src/evaluation/score.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 import { reward } from "../../src/training/tuners.ts";
+import { Distances } from "../support/parity.ts";
 import { expectClose } from "../support/programs.ts";
 import { writeRewardModel } from "../support/reward-model.ts";
 
@@ -20,6 +21,8 @@ const model = new URL("models/stories260K", shared).pathname;
 
 const scratch = mkdtempSync(join(tmpdir(), "preftune-reward-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
+const distances = new Distances("reward");
+afterAll(() => distances.write());
 
 const read = (name: string) =>
   JSON.parse(readFileSync(new URL(`../golden/parity/${name}.json`, import.meta.url), "utf8"));
@@ -97,6 +100,10 @@ describe.skipIf(!existsSync(model) || !existsSync(data))("stories260K (skipped w
       );
       expect(found["rewards/accuracies"], where).toBe(golden["rewards/accuracies"]);
     });
+    const losses = { found: steps.map(({ loss }) => loss!), expected: expected.map(({ loss }) => loss!) };
+    const centering = settings.centering_weight;
+    const options = centering === undefined ? {} : { centeringWeight: centering };
+    distances.add({ name, method: "reward", loss: ["bradley_terry"], options }, losses);
     if (!result) return;
     using weights = new SafetensorsFile(join(result, "model.safetensors"));
     expect([...weights.tensors.keys()].toSorted()).toEqual(Object.keys(parameters).toSorted());

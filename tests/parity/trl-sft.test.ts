@@ -1,19 +1,16 @@
 /**
  * Supervised fine-tuning against TRL's SFTTrainer (tests/reference/trl_sft.py), which accumulates over micro-batches: the same
  * start, the same rows in the same order. Loss within 1e-3 relative at every step, and the same weights at the end.
- *
- *   PREFTUNE_WRITE_PARITY=1 npx vitest run tests/parity/trl-sft.test.ts
- *
- * writes the distances that docs/objectives.md reports.
  */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 import { sft } from "../../src/training/tuners.ts";
+import { Distances } from "../support/parity.ts";
 
 const shared = new URL("../../../shared/", import.meta.url);
 const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared).pathname;
@@ -31,15 +28,10 @@ interface Golden {
   readonly parameters: Readonly<Record<string, { sum: number; norm: number; first: number[]; change: number }>>;
 }
 
-const distances: { name: string; method: "sft"; loss: string[]; options: object; distance: number }[] = [];
-afterAll(() => {
-  if (process.env.PREFTUNE_WRITE_PARITY === undefined) return;
-  const file = new URL("../golden/parity/sft-distance.json", import.meta.url);
-  writeFileSync(file, `[\n${distances.map((one) => ` ${JSON.stringify(one)}`).join(",\n")}\n]\n`);
-});
-
 const scratch = mkdtempSync(join(tmpdir(), "preftune-parity-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
+const distances = new Distances("sft");
+afterAll(() => distances.write());
 
 describe.skipIf(!existsSync(model) || !existsSync(data)).each(["nll", "dft"])(
   "%s (skipped where ../shared is absent)",
@@ -75,15 +67,8 @@ describe.skipIf(!existsSync(model) || !existsSync(data)).each(["nll", "dft"])(
         expect(Math.abs(found.loss! / expected.loss! - 1), where).toBeLessThan(1e-3);
         expect(Math.abs(found.grad_norm! / expected.grad_norm! - 1), where).toBeLessThan(1e-2);
       });
-      const distance = Math.max(...steps.map(({ loss }, i) => Math.abs(loss! / golden.steps[i]!.loss! - 1)));
-      const { loss } = settings;
-      distances.push({
-        name,
-        method: "sft",
-        loss: [loss],
-        options: { loss },
-        distance: Number(distance.toPrecision(2)),
-      });
+      const losses = { found: steps.map(({ loss }) => loss!), expected: golden.steps.map(({ loss }) => loss!) };
+      distances.add({ name: `sft ${name}`, method: "sft", loss: [name], options: { loss: name } }, losses);
       using weights = new SafetensorsFile(join(result!, "model.safetensors"));
       for (const [tensor, expected] of Object.entries(golden.parameters)) {
         const norm = Math.sqrt(weights.read(tensor).reduce((total, x) => total + x * x, 0));
