@@ -223,6 +223,13 @@ describe("the summary before a run", () => {
     ]);
   });
 
+  test("counts the desirable among labelled completions", () => {
+    const ledger = new Ledger(["labelled.jsonl"]);
+    for (const label of [true, false, true]) ledger.noteLabel(label);
+    const lines = summaryLines({ ...summary, ledger, examples: 3, unit: "completions", tokens: 99, heldOut: 0 }, 100);
+    expect(lines[2]).toBe("data      3 completions (2 desirable) of 99 tokens together, no held-out completions");
+  });
+
   test("has the ledger where something happened to the rows", () => {
     const ledger = new Ledger(["pairs.jsonl"]);
     ledger.read = 2315;

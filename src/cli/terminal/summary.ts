@@ -51,9 +51,11 @@ function describeBeta({ beta }: RunSummary["config"]["objective"]): string {
   return typeof beta === "number" ? `, beta ${formatSetting(beta)}` : "";
 }
 
-function describeData({ examples, heldOut, unit, tokens }: RunSummary): string {
+function describeData({ examples, heldOut, unit, tokens, ledger }: RunSummary): string {
   const held = heldOut === 0 ? `no held-out ${unit}` : `${formatCount(heldOut)} held-out ${unit}`;
-  return `${formatCount(examples)} ${unit} of ${formatCount(tokens)} tokens together, ${held}`;
+  const { labels } = ledger.toJSON();
+  const desirable = labels === undefined ? "" : ` (${formatCount(labels.desirable)} desirable)`;
+  return `${formatCount(examples)} ${unit}${desirable} of ${formatCount(tokens)} tokens together, ${held}`;
 }
 
 function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
