@@ -206,6 +206,8 @@ const kernels: Readonly<Record<string, Kernel>> = {
     return out;
   },
 
+  toFloat: (_, [x]) => x!.data,
+
   reshape: (_, [x]) => x!.data,
   transpose: (node, [x], dims) => {
     const permutation = node.attributes.permutation as readonly number[];

@@ -7,6 +7,7 @@ import {
   add,
   concat,
   div,
+  erf,
   exp,
   gather,
   log,
@@ -20,6 +21,7 @@ import {
   softmax,
   sqrt,
   sub,
+  tanh,
 } from "./operations.ts";
 import { sameShape } from "./shape.ts";
 import { makeNode, type Node, shapeError, Tensor } from "./tensor.ts";
@@ -34,6 +36,35 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
   if (!sameShape(gate.shape, up.shape)) throw shapeError("swiglu", [gate, up], "both must have one shape");
   return makeNode("swiglu", [gate, up], gate.shape);
 }
+
+/** x Phi(x), Phi being the distribution function of the standard normal (Hendrycks and Gimpel 2016). */
+export function gelu(x: Tensor): Tensor {
+  return makeNode("gelu", [x], x.shape);
+}
+
+/** The tanh approximation of gelu: x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). Its names elsewhere: gelu_new, gelu_pytorch_tanh. */
+export function geluTanh(x: Tensor): Tensor {
+  return makeNode("geluTanh", [x], x.shape);
+}
+
+/** geluTanh(gate) * up (Shazeer 2020). */
+export function geglu(gate: Tensor, up: Tensor): Tensor {
+  if (!sameShape(gate.shape, up.shape)) throw shapeError("geglu", [gate, up], "both must have one shape");
+  return makeNode("geglu", [gate, up], gate.shape);
+}
+
+/** Phi(x), the probability that a standard normal variable is at most x. */
+export function normalDistribution(x: Tensor): Tensor {
+  return mul(0.5, add(1, erf(mul(x, Math.SQRT1_2))));
+}
+
+/** tanh(sqrt(2 / pi) (x + 0.044715 x^3)), the part of geluTanh that its gradient needs too. */
+export function geluTanhTerm(x: Tensor): Tensor {
+  return tanh(mul(mul(Math.sqrt(2 / Math.PI), x), add(1, mul(GELU_CUBE, mul(x, x)))));
+}
+
+/** The factor of x^3 in it. */
+export const GELU_CUBE = 0.044715;
 
 /** log(sum(exp(x))) over the last axis, which is kept with size 1. */
 export function logSumExp(x: Tensor): Tensor {
@@ -152,6 +183,12 @@ export const decompositions: Readonly<Record<string, (node: Node) => Tensor[]>> 
   silu: ({ inputs: [x] }) => [mul(x!, sigmoid(x!))],
 
   swiglu: ({ inputs: [gate, up] }) => [mul(silu(gate!), up!)],
+
+  gelu: ({ inputs: [x] }) => [mul(x!, normalDistribution(x!))],
+
+  geluTanh: ({ inputs: [x] }) => [mul(mul(0.5, x!), add(1, geluTanhTerm(x!)))],
+
+  geglu: ({ inputs: [gate, up] }) => [mul(geluTanh(gate!), up!)],
 
   logSumExp: ({ inputs: [x] }) => {
     const { sum, largest } = shiftedExponentials(x!);

@@ -3,7 +3,16 @@
  * scalar with respect to y, and returns the gradient with respect to each input (undefined where there is none).
  */
 
-import { inverseDeviation, rope, shiftedExponentials, sumInBlocks } from "./fused.ts";
+import {
+  GELU_CUBE,
+  geluTanh,
+  geluTanhTerm,
+  inverseDeviation,
+  normalDistribution,
+  rope,
+  shiftedExponentials,
+  sumInBlocks,
+} from "./fused.ts";
 import {
   add,
   broadcastTo,
@@ -46,6 +55,13 @@ const scaled =
   (slope: (y: Tensor, x: Tensor) => Tensor): Rule =>
   (y, dy, [x]) => [mul(dy, slope(y, x!))];
 
+/** With t = tanh(u): (1 + t) / 2 + x / 2 (1 - t^2) du/dx, and du/dx = sqrt(2 / pi) (1 + 3 * 0.044715 x^2). */
+function geluTanhSlope(x: Tensor): Tensor {
+  const t = geluTanhTerm(x);
+  const inner = mul(Math.sqrt(2 / Math.PI), add(1, mul(3 * GELU_CUBE, mul(x, x))));
+  return mul(0.5, add(add(1, t), mul(mul(x, sub(1, mul(t, t))), inner)));
+}
+
 export const gradientRules: Readonly<Record<string, Rule>> = {
   // Elementwise.
   neg: (_, dy) => [neg(dy)],
@@ -67,6 +83,13 @@ export const gradientRules: Readonly<Record<string, Rule>> = {
     return [mul(mul(dy, up!), add(s, mul(gateSigmoid, sub(1, s)))), mul(dy, s)];
   },
   silu: scaled((y, x) => add(y, mul(sigmoid(x), sub(1, y)))),
+  /** Phi(x) + x phi(x), phi being the density of the standard normal. */
+  gelu: scaled((_, x) => {
+    const density = mul(1 / Math.sqrt(2 * Math.PI), exp(mul(-0.5, mul(x, x))));
+    return add(normalDistribution(x), mul(x, density));
+  }),
+  geluTanh: scaled((_, x) => geluTanhSlope(x)),
+  geglu: (_, dy, [gate, up]) => [mul(mul(dy, up!), geluTanhSlope(gate!)), mul(dy, geluTanh(gate!))],
   add: (_, dy, [a, b]) => [sumTo(dy, a!.shape), sumTo(dy, b!.shape)],
   sub: (_, dy, [a, b]) => [sumTo(dy, a!.shape), neg(sumTo(dy, b!.shape))],
   mul: (_, dy, [a, b]) => [sumTo(mul(dy, b!), a!.shape), sumTo(mul(dy, a!), b!.shape)],

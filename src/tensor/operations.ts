@@ -60,6 +60,12 @@ export const maximum = binary("maximum");
 /** 1 where a >= b. */
 export const greaterOrEqual = binary("greaterOrEqual", "bool");
 
+/** Whole numbers as float32, exact up to 2^24. It has no gradient rule: nothing of int64 is differentiated. */
+export function toFloat(x: Tensor): Tensor {
+  if (x.dtype !== "int64") throw shapeError("toFloat", [x], `works on int64, not on ${x.dtype}`);
+  return makeNode("toFloat", [x], x.shape);
+}
+
 /** `a` where the condition holds, else `b`. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const inputs = [condition, asTensor(a), asTensor(b)] as const;

@@ -49,6 +49,8 @@ def main() -> None:
     number, whole = OpSchema.AttrType.FLOAT, OpSchema.AttrType.INT
     declare("SimplifiedLayerNormalization", "", ["X", "scale"], ["Y", "inv_std_var"], {"axis": whole, "epsilon": number})
     declare("QuickGelu", "com.microsoft", ["X"], ["Y"], {"alpha": number})
+    declare("Gelu", "com.microsoft", ["X"], ["Y"], {})
+    declare("FastGelu", "com.microsoft", ["X"], ["Y"], {})
     declare("FusedMatMul", "com.microsoft", ["A", "B"], ["Y"], {"alpha": number, "transA": whole, "transB": whole})
     rotary = ["input", "position_ids", "cos_cache", "sin_cache"]
     declare("RotaryEmbedding", "com.microsoft", rotary, ["output"], {"interleaved": whole, "num_heads": whole})

@@ -99,12 +99,22 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
       build: ({ gate, up }) => t.swiglu(gate!, up!),
     },
   ],
+  gelu: unary(t.gelu),
+  geluTanh: unary(t.geluTanh),
+  geglu: [
+    {
+      title: "elementwise",
+      inputs: { gate: spread("B", "N"), up: spread("B", "N") },
+      build: ({ gate, up }) => t.geglu(gate!, up!),
+    },
+  ],
   add: binary(t.add),
   sub: binary(t.sub),
   mul: binary(t.mul),
   div: binary(t.div, positive),
   maximum: binary(t.maximum),
   greaterOrEqual: binary((a, b) => t.where(t.greaterOrEqual(a, b), 1, 0)),
+  toFloat: [{ title: "of ids", inputs: { ids: ids("N", 9) }, build: ({ ids }) => t.toFloat(ids!) }],
   where: [
     { title: "of equal shapes", c: spread("B", "N"), a: spread("B", "N"), b: spread("B", "N") },
     { title: "with a row and a scalar", c: spread("B", "N"), a: spread("N"), b: spread() },
@@ -246,10 +256,10 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
 };
 
 /**
- * Operations without a gradient rule: a comparison does not change with its inputs, and the largest value of a row serves
- * to keep exponentials in range, where it cancels.
+ * Operations without a gradient rule: a comparison does not change with its inputs, whole numbers do not change by little,
+ * and the largest value of a row serves to keep exponentials in range, where it cancels.
  */
-export const withoutGradient = ["greaterOrEqual", "reduceMax"];
+export const withoutGradient = ["greaterOrEqual", "reduceMax", "toFloat"];
 
 /** The inputs of a case as tensors, with names for unknown sizes or with known `sizes`. */
 export function caseTensors({ inputs }: OperationCase, sizes?: ReadonlyMap<string, number>): Record<string, Tensor> {

@@ -1,6 +1,6 @@
 /**
  * Writes a program as an ONNX model. Operations outside the ONNX standard are those of ONNX Runtime's `com.microsoft`
- * domain: FusedMatMul (transposes and a factor without a copy), QuickGelu, RotaryEmbedding, and
+ * domain: FusedMatMul (transposes and a factor without a copy), QuickGelu, Gelu, FastGelu, RotaryEmbedding, and
  * SimplifiedLayerNormalization, which ONNX Runtime keeps in the standard domain.
  */
 
@@ -12,7 +12,7 @@ import type { DType, Node, Tensor } from "../tensor.ts";
 import { encodeModel, type OnnxAttribute, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from "./schema.ts";
 
 /** The fused operations that `emitOnnx` writes as one node. */
-export const onnxFused: ReadonlySet<string> = new Set(["silu", "rmsNorm", "rope"]);
+export const onnxFused: ReadonlySet<string> = new Set(["silu", "gelu", "geluTanh", "rmsNorm", "rope"]);
 
 const OPSET = 18n;
 const IR_VERSION = 9n;
@@ -273,6 +273,8 @@ class Emitter {
         const attributes = { transA: { int: +transA }, transB: { int: +transB }, alpha: { float: alpha } };
         return this.write("FusedMatMul", inputs, { attributes, domain: "com.microsoft", scope });
       }
+      case "toFloat":
+        return this.write("Cast", inputs, { attributes: { to: { int: ELEMENT_TYPES.float32 } }, scope });
       case "gather":
         return this.write("Gather", inputs, { attributes: { axis: { int: 0 } }, scope });
       case "scatterAdd":
@@ -299,6 +301,10 @@ class Emitter {
         return this.write("Expand", [inputs[0]!, this.write("Shape", [inputs[1]!])[0]!], { scope });
       case "silu":
         return this.write("QuickGelu", inputs, { attributes: { alpha: { float: 1 } }, domain: "com.microsoft", scope });
+      case "gelu":
+        return this.write("Gelu", inputs, { domain: "com.microsoft", scope });
+      case "geluTanh":
+        return this.write("FastGelu", inputs, { domain: "com.microsoft", scope });
       case "rmsNorm": {
         const attributes = { axis: { int: -1 }, epsilon: { float: a.epsilon as number } };
         const output = [this.freshName("v"), this.freshName("v")];
