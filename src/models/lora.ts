@@ -7,7 +7,7 @@
  */
 
 import { add, input, matmul, slice, type Tensor } from "../tensor/index.ts";
-import type { Parameters, WeightShapes } from "./parameters.ts";
+import { type LinearOptions, linearSizes, type Parameters, type WeightShapes } from "./parameters.ts";
 
 export interface LoraShape {
   readonly rank: number;
@@ -49,22 +49,17 @@ export function withLora(base: Parameters, shapes: WeightShapes, lora: LoraShape
     inputs.push({ tensor, name, shape, modules, matrix });
     return tensor;
   };
-  const featuresOf = (module: string): readonly [number, number] => {
-    const shape = shapes.get(`${module}.weight`)!;
-    return [shape[0]!, shape[1]!];
-  };
-
-  const linears = (modules: readonly string[], x: Tensor): Tensor[] => {
-    const outputs = base.linears(modules, x);
+  const linears = (modules: readonly string[], x: Tensor, options: LinearOptions = {}): Tensor[] => {
+    const sizesOf = (module: string) => linearSizes({ weights: shapes, ...options }, module);
+    const outputs = base.linears(modules, x, options);
     const targets = modules.filter((module) => adapted.has(module));
     if (targets.length === 0) return outputs;
-    const [, inFeatures] = featuresOf(targets[0]!);
-    const stackedA = make("A", targets, [lora.rank * targets.length, inFeatures]);
+    const stackedA = make("A", targets, [lora.rank * targets.length, sizesOf(targets[0]!).inFeatures]);
     const projected = matmul(x, stackedA, { transB: true }); // [T, rank * targets]
     return modules.map((module, i) => {
       const at = targets.indexOf(module);
       if (at < 0) return outputs[i]!;
-      const b = make("B", [module], [featuresOf(module)[0], lora.rank]);
+      const b = make("B", [module], [sizesOf(module).outFeatures, lora.rank]);
       const own = slice(projected, 1, at * lora.rank, (at + 1) * lora.rank);
       return add(outputs[i]!, matmul(own, b, { transB: true, alpha: loraScale(lora) }));
     });

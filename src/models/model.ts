@@ -3,6 +3,12 @@
 import type { Tensor } from "../tensor/index.ts";
 import type { Parameters, WeightShapes } from "./parameters.ts";
 
+/** Keys and values of tokens in one layer, each [tokens, kvHeads * headDim]. */
+export interface KeyValue {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
 /** The symbolic inputs of one flat micro-batch. T tokens attend to S past ones and to each other. */
 export interface TokenInputs {
   /** Token ids [T]. */
@@ -13,17 +19,19 @@ export interface TokenInputs {
   readonly mask: Tensor;
   /** The tokens whose hidden rows are wanted [R]. */
   readonly rows: Tensor;
-  /** Rotary tables [P, headDim / 2], by position. */
+  /** Rotary tables [P, width], by position. */
   readonly rotary: { readonly cos: Tensor; readonly sin: Tensor };
-  /** Keys and values of past tokens, one pair a layer, each [S, kvHeads * headDim]. */
-  readonly past?: readonly { readonly key: Tensor; readonly value: Tensor }[];
+  /** Keys and values of past tokens, one pair a layer. */
+  readonly past?: readonly KeyValue[];
+  /** Positions of past tokens [S]; models with sliding windows read them. */
+  readonly pastPositions?: Tensor;
 }
 
 export interface ModelOutputs {
   /** Final hidden rows [R, hidden], normalized, ready for the output head. */
   readonly hidden: Tensor;
-  /** The T tokens' own keys and values, one pair a layer, each [T, kvHeads * headDim]. */
-  readonly cache: readonly { readonly key: Tensor; readonly value: Tensor }[];
+  /** The T tokens' own keys and values, one pair a layer. */
+  readonly cache: readonly KeyValue[];
 }
 
 export type ScoreKind = "log-probability" | "reward";
@@ -40,8 +48,10 @@ export interface LanguageModel {
   readonly maxPositions: number;
   /** Width of a token's key (and of its value) in one layer: kvHeads * headDim. */
   readonly cacheWidth: number;
-  /** The linear layers that LoRA's `all-linear` means: all but the output head. */
+  /** The linear layers that LoRA's `all-linear` means, as PEFT does: all but the output head. */
   readonly linearModules: readonly string[];
+  /** Whether the weights of the linear layers are [in, out], as GPT-2's, and not [out, in]. */
+  readonly fanInFanOut?: boolean;
   /** How it scores a completion: by the log-probabilities of its tokens, or by one reward that it reads at the last of them. */
   readonly scores: ScoreKind;
   /**
@@ -49,9 +59,14 @@ export interface LanguageModel {
    * of a reward model.
    */
   readonly headWeight: string;
+  /** Logits z become cap tanh(z / cap) (Gemma 2, section 2). */
+  readonly logitCap?: number | undefined;
   /** The token that a reward model passes over when it looks for the last of a completion. */
   readonly padToken?: number | undefined;
-  /** Rotary tables for positions 0 to `count` - 1, each [count, headDim / 2]. */
+  /**
+   * Rotary tables for positions 0 to `count` - 1, each [count, width]: one after another where layers turn by different
+   * angles, of width 0 where none does. `count` is the longest sequence that will be run, on which angles may depend.
+   */
   rotaryTables(count: number): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer>; width: number };
   forward(parameters: Parameters, inputs: TokenInputs): ModelOutputs;
 }

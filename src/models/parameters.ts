@@ -5,8 +5,13 @@
 
 import { add, input, matmul, type Tensor } from "../tensor/index.ts";
 
-/** The shape of every weight by name, as the checkpoint has it: [out, in] for linear layers. */
+/** The shape of every weight by name, as the checkpoint has it: [out, in] for linear layers, but [in, out] for Conv1D's. */
 export type WeightShapes = ReadonlyMap<string, readonly number[]>;
+
+export interface LinearOptions {
+  /** The weights are [in, out], as GPT-2's Conv1D has them. */
+  readonly fanInFanOut?: boolean | undefined;
+}
 
 export interface Parameters {
   /** A weight that is not a linear layer's: an embedding table, a norm's gain. */
@@ -15,7 +20,16 @@ export interface Parameters {
    * Linear layers that read the same rows: x [T, in] through each `module` gives [T, out]. The weight is
    * `module.weight`; `module.bias` is added where the model has one.
    */
-  linears(modules: readonly string[], x: Tensor): Tensor[];
+  linears(modules: readonly string[], x: Tensor, options?: LinearOptions): Tensor[];
+}
+
+/** The two sizes of a linear layer of a model. */
+export function linearSizes(
+  { weights, fanInFanOut }: { readonly weights: WeightShapes; readonly fanInFanOut?: boolean | undefined },
+  module: string,
+): { inFeatures: number; outFeatures: number } {
+  const [first, second] = weights.get(`${module}.weight`) as [number, number];
+  return fanInFanOut ? { inFeatures: first, outFeatures: second } : { inFeatures: second, outFeatures: first };
 }
 
 /** The parameters of a model as they are in its checkpoint, each an input of the program under its own name. */
@@ -27,9 +41,9 @@ export function checkpointParameters(shapes: WeightShapes): Parameters {
     if (!inputs.has(name)) inputs.set(name, input(name, shape));
     return inputs.get(name)!;
   };
-  const linear = (module: string, x: Tensor): Tensor => {
-    const y = matmul(x, tensor(`${module}.weight`), { transB: true });
+  const linear = (module: string, x: Tensor, { fanInFanOut = false }: LinearOptions): Tensor => {
+    const y = matmul(x, tensor(`${module}.weight`), { transB: !fanInFanOut });
     return shapes.has(`${module}.bias`) ? add(y, tensor(`${module}.bias`)) : y;
   };
-  return { tensor, linears: (modules, x) => modules.map((module) => linear(module, x)) };
+  return { tensor, linears: (modules, x, options = {}) => modules.map((module) => linear(module, x, options)) };
 }

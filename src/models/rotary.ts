@@ -1,10 +1,8 @@
 /**
  * Rotary position embedding's tables: the angle of position p in dimension pair i is p * frequency_i, with
- * frequency_i = base^(-2i / headDim) (Su et al. 2021), changed for long contexts as the checkpoint's `rope_scaling` says.
+ * frequency_i = base^(-2i / dimensions) (Su et al. 2021), changed for long contexts as the checkpoint's `rope_scaling` says.
  * Angles are rounded to float32 as transformers rounds them.
  */
-
-import { CheckpointError } from "../errors.ts";
 
 /** Frequencies below the lowest wavelength keep, above the longest are divided by `factor`, blended between. */
 export interface Llama3Scaling {
@@ -21,16 +19,57 @@ export interface LinearScaling {
   readonly factor: number;
 }
 
-export interface RotaryOptions {
-  readonly base: number;
-  readonly headDim: number;
-  readonly scaling?: Llama3Scaling | LinearScaling;
+/**
+ * LongRoPE (Ding et al. 2024): each frequency is divided by a factor of its own, by others where a sequence is longer than those of
+ * the model's first training, and what is turned is made longer by `attentionFactor`.
+ */
+export interface LongRopeScaling {
+  readonly type: "longrope";
+  readonly shortFactors: readonly number[];
+  readonly longFactors: readonly number[];
+  readonly attentionFactor: number;
+  readonly originalMaxPositions: number;
 }
 
-/** The angular frequency of each dimension pair [headDim / 2], in radians a position. */
-export function rotaryFrequencies({ base, headDim, scaling }: RotaryOptions): Float32Array {
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = Math.fround(1 / Math.fround(base ** Math.fround((2 * i) / headDim)));
+/**
+ * YaRN (Peng et al. 2023): frequencies that turn often over the original context keep, those that turn seldom are divided by
+ * `factor`, with a ramp over the dimensions `low` to `high` between, and what is turned is made longer by `attentionFactor`.
+ */
+export interface YarnScaling {
+  readonly type: "yarn";
+  readonly factor: number;
+  readonly attentionFactor: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export type RotaryScaling = Llama3Scaling | LinearScaling | LongRopeScaling | YarnScaling;
+
+export interface RotaryOptions {
+  readonly base: number;
+  /** How many dimensions of a head are turned. */
+  readonly dimensions: number;
+  readonly scaling?: RotaryScaling | undefined;
+}
+
+/** Columns of one rotary embedding's tables. */
+export const rotaryWidth = ({ dimensions }: RotaryOptions): number => dimensions / 2;
+
+/** The angular frequency of each dimension pair [dimensions / 2], in radians a position, for sequences of at most `count` tokens. */
+function rotaryFrequencies({ base, dimensions, scaling }: RotaryOptions, count: number): Float32Array {
+  return Float32Array.from({ length: dimensions / 2 }, (_, i) => {
+    const wavelength = Math.fround(base ** Math.fround((2 * i) / dimensions));
+    if (scaling?.type === "longrope") {
+      const { shortFactors, longFactors, originalMaxPositions } = scaling;
+      const factors = count > originalMaxPositions ? longFactors : shortFactors;
+      return 1 / Math.fround(Math.fround(factors[i]!) * wavelength);
+    }
+    const frequency = Math.fround(1 / wavelength);
+    if (scaling?.type === "yarn") {
+      const { low, high, factor } = scaling;
+      const ramp = Math.min(1, Math.max(0, (i - low) / (high - low)));
+      return (frequency / factor) * ramp + frequency * (1 - ramp);
+    }
     return scaling ? scaleFrequency(frequency, scaling) : frequency;
   });
 }
@@ -45,44 +84,25 @@ function scaleFrequency(frequency: number, scaling: Llama3Scaling | LinearScalin
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** Cosine and sine of every angle for positions 0 to `count` - 1, each [count, headDim / 2]. */
-export function rotaryTables(options: RotaryOptions, count: number) {
-  const frequencies = rotaryFrequencies(options);
-  const width = frequencies.length;
+/**
+ * Cosine and sine of every angle for positions 0 to `count` - 1, each [count, width]: the columns of each rotary embedding
+ * after those of the one before.
+ */
+export function rotaryTables(embeddings: readonly RotaryOptions[], count: number) {
+  const columns = embeddings.flatMap((options) => {
+    const { scaling } = options;
+    const length = scaling && "attentionFactor" in scaling ? scaling.attentionFactor : 1;
+    return Array.from(rotaryFrequencies(options, count), (frequency) => ({ frequency, length }));
+  });
+  const width = columns.length;
   const cos = new Float32Array(count * width);
   const sin = new Float32Array(count * width);
   for (let p = 0; p < count; p++) {
-    for (let i = 0; i < width; i++) {
-      const angle = Math.fround(p * frequencies[i]!);
-      cos[p * width + i] = Math.cos(angle);
-      sin[p * width + i] = Math.sin(angle);
-    }
+    columns.forEach(({ frequency, length }, i) => {
+      const angle = Math.fround(p * frequency);
+      cos[p * width + i] = length * Math.cos(angle);
+      sin[p * width + i] = length * Math.sin(angle);
+    });
   }
   return { cos, sin, width };
-}
-
-/** Reads `rope_theta`, `rope_scaling` (or `rope_parameters`) of a config.json. Throws CheckpointError for what is not supported. */
-export function readRotaryScaling(source: string, raw: unknown): Llama3Scaling | LinearScaling | undefined {
-  if (raw === null || raw === undefined || typeof raw !== "object") return undefined;
-  const settings = raw as Record<string, unknown>;
-  const type = settings.rope_type ?? settings.type ?? "default";
-  const number = (key: string): number => {
-    const value = settings[key];
-    if (typeof value !== "number") throw new CheckpointError(`${source}: rope_scaling.${key} must be a number`);
-    return value;
-  };
-  if (type === "default") return undefined;
-  if (type === "linear") return { type, factor: number("factor") };
-  if (type === "llama3") {
-    return {
-      type,
-      factor: number("factor"),
-      lowFrequencyFactor: number("low_freq_factor"),
-      highFrequencyFactor: number("high_freq_factor"),
-      originalMaxPositions: number("original_max_position_embeddings"),
-    };
-  }
-  throw new CheckpointError(
-    `${source}: rope_scaling of type "${type}" is not supported (supported: default, linear, llama3)`,
-  );
 }

@@ -88,11 +88,11 @@ describe("a configuration", () => {
     expect(refusal({ hidden_act: "gelu" })).toMatchInlineSnapshot(
       `"CheckpointError: models/tiny: config.json: hidden_act: only "silu" is supported"`,
     );
-    expect(refusal({ rope_scaling: { rope_type: "yarn", factor: 4 } })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: rope_scaling of type "yarn" is not supported (supported: default, linear, llama3)"`,
+    expect(refusal({ rope_scaling: { rope_type: "ntk", factor: 4 } })).toMatchInlineSnapshot(
+      `"CheckpointError: models/tiny: rope_scaling of type "ntk" is not supported (supported: default, linear, llama3, longrope, su, yarn)"`,
     );
     expect(refusal({ rope_parameters: { rope_type: "dynamic", rope_theta: 1e4, factor: 2 } })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: rope_scaling of type "dynamic" is not supported (supported: default, linear, llama3)"`,
+      `"CheckpointError: models/tiny: rope_scaling of type "dynamic" is not supported (supported: default, linear, llama3, longrope, su, yarn)"`,
     );
     expect(refusal({ rope_scaling: { rope_type: "llama3", factor: 4 } })).toMatchInlineSnapshot(
       `"CheckpointError: models/tiny: rope_scaling.low_freq_factor must be a number"`,
