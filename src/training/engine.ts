@@ -11,7 +11,7 @@ import type { Policy } from "./policy.ts";
 import { needsReferenceRows, referenceHeadInput, referenceRowsInput } from "./row-statistics.ts";
 import { gradientOutput, metricOutput, scoreProgram, statisticOutput } from "./step.ts";
 
-/** Log-probabilities of one completion: the sum as the graph has it, and each token's. Of a reward model its reward, and no tokens. */
+/** One completion's score: its log-probability and each token's, or its reward, all of which is its last token's. */
 export interface CompletionScore {
   readonly logp: number;
   readonly tokens: Float32Array;
@@ -191,7 +191,7 @@ export function batchInputs(batch: MicroBatch): Record<string, Value> {
 
 /** The scores that a program's outputs hold, completion by completion. */
 export function completionScores(batch: MicroBatch, outputs: Record<string, Value>): CompletionScore[] {
-  const tokens = (outputs.tokenLogps?.data ?? new Float32Array()) as Float32Array;
+  const tokens = (outputs.tokenLogps?.data ?? rewardsAtEnds(batch, outputs.logps!)) as Float32Array;
   const statistics = Object.entries(outputs).flatMap(([name, { data }]) =>
     name.startsWith(statisticOutput(""))
       ? [[name.slice(statisticOutput("").length), data as Float32Array] as const]
@@ -209,6 +209,17 @@ export function completionScores(batch: MicroBatch, outputs: Record<string, Valu
     start = end;
     return score;
   });
+}
+
+/** A reward is its completion's last token's alone, as reinforcement learning has it [R]. */
+function rewardsAtEnds({ lengths }: MicroBatch, { data: rewards }: Value): Float32Array {
+  const tokens = new Float32Array(lengths.reduce((a, b) => a + b, 0));
+  let end = 0;
+  lengths.forEach((length, i) => {
+    end += length;
+    tokens[end - 1] = Number(rewards[i]);
+  });
+  return tokens;
 }
 
 function addInto(total: Float32Array, part: Float32Array): void {

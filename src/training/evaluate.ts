@@ -26,6 +26,9 @@ export class Averages {
   readonly pairs = new PairStatistics();
   private readonly totals = new Map<string, { sum: number; count: number }>();
 
+  /** `scores` is what the objective reads of completions. */
+  constructor(private readonly scores: Objective["scores"] = "log-probability") {}
+
   add(name: string, value: number): void {
     if (Number.isNaN(value)) return;
     const total = this.totals.get(name) ?? { sum: 0, count: 0 };
@@ -45,9 +48,9 @@ export class Averages {
     }
     this.addPairs(output, roles);
     output.scores.forEach((score, i) => {
-      if (score.tokens.length === 0) return; // A reward, of which the objective's own metrics say everything.
       const role = roles === "any" ? "completions" : roles[i % roles.length]!;
-      this.add(`logps/${role}`, score.logp);
+      // The objective's own metrics say what there is to say of rewards.
+      if (this.scores !== "reward") this.add(`logps/${role}`, score.logp);
       this.add(`lengths/${role}`, score.tokens.length);
       const start = reference?.[i];
       if (!start) return;
@@ -192,7 +195,7 @@ async function measure(
     maxPositions,
     heldOut: true,
   });
-  const averages = new Averages();
+  const averages = new Averages(objective.scores);
   for (const { indices, policy, reference: own = context.reference(indices) } of groups) {
     const group = indices.map((i) => examples[i]!);
     const output = await evaluator.evaluate(group, policy, own, context.of(indices));

@@ -92,7 +92,7 @@ export class Trainer {
   async step(index: number, examples: readonly TokenizedExample[]): Promise<Metrics> {
     const { engine, objective, config, policy, steps } = this.o;
     const started = performance.now();
-    const averages = new Averages();
+    const averages = new Averages(objective.scores);
     engine.clearGradients();
     const context = await this.open(examples);
     for (const group of this.groups(examples)) {

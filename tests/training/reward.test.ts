@@ -75,10 +75,20 @@ describe("a run with an adapter", () => {
     for (const line of [first!, step!]) {
       const names = Object.keys(line).map((name) => name.replace("eval_", ""));
       expect(names).toEqual(
-        expect.arrayContaining(["loss", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"]),
+        expect.arrayContaining([
+          "loss",
+          "rewards/chosen",
+          "rewards/rejected",
+          "rewards/margins",
+          "rewards/accuracies",
+          "lengths/chosen",
+          "lengths/rejected",
+        ]),
       );
       expect(names.filter((name) => /^(logps|kl|drift)/.test(name))).toEqual([]);
     }
+    // A reward model that has learned to like length says so.
+    expect(Math.abs(first!.eval_length_correlation!)).toBeLessThanOrEqual(1);
   });
 
   it("has merged into its result what its last evaluation measured", async () => {
@@ -114,6 +124,26 @@ describe("a run with an adapter", () => {
 
   it("gives its result again when it is resumed after its end", async () => {
     expect(await run("lora", {}, undefined, true)).toEqual(result);
+  });
+
+  it("can go on from the adapter of another run, which is then in its result", async () => {
+    const tuned = {
+      model,
+      data,
+      output: at("dpo-first"),
+      maxSteps: 2,
+      learningRate: 1e-2,
+      loraRank: 2,
+      samplePrompts: 0,
+    };
+    const { result: adapter } = await dpo(tuned);
+    const continued = await run("continued", { adapter: adapter!, maxSteps: 1, learningRate: 1e-9 });
+    const [before, after] = metricsOf("continued").filter((line) => "eval_loss" in line);
+    expect(before!.eval_loss).not.toBe(metricsOf("lora")[0]!.eval_loss);
+    const found = await rewardsOf(continued.result!, evalData);
+    const chosen = found.filter(({ completion }) => completion === "chosen").map((row) => row.reward);
+    expect(mean(chosen)).toBeCloseTo(after!["eval_rewards/chosen"]!, 5);
+    expect(after!["eval_rewards/chosen"]).toBeCloseTo(before!["eval_rewards/chosen"]!, 5);
   });
 
   it("starts another head for another seed", async () => {
