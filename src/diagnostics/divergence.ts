@@ -7,8 +7,9 @@
  *
  *   KL  =  E over y ~ pi of the sum over tokens of (r - 1 - log r)
  *
- * which has the mean of -log r, since E[r - 1] = 0 at every token, varies less because r - 1 and -log r move against each
- * other, and is never negative. This is the quantity that beta weighs in the problem that DPO solves (Rafailov et al.
+ * which has the mean of -log r, since E[r - 1] = 0 at every token, and is never negative. Near the reference it varies far
+ * less than -log r, since r - 1 and -log r move against each other; far from it a few tokens with a large r make it skewed,
+ * so that a handful of samples rather says too little. This is the quantity that beta weighs in the problem that DPO solves (Rafailov et al.
  * 2023, equation 3); a divergence measured on the data's own completions is not.
  */
 

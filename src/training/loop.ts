@@ -102,6 +102,7 @@ export class RunLoop implements AsyncDisposable {
       train: train.examples,
       heldOut: held?.examples.length ?? 0,
       conflicts: conflictsAmong(train.examples),
+      labels: train.ledger.toJSON().labels,
       steps,
     });
     this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);

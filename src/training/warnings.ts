@@ -4,7 +4,9 @@
  */
 
 import { describeOrigin, type TokenizedExample } from "../data/example.ts";
+import type { Labels } from "../data/ledger.ts";
 import type { Conflicts } from "../diagnostics/conflicts.ts";
+import { advisedBalance, desirableBalance } from "../objectives/kto.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type History, WINDOW } from "./history.ts";
 import { methods } from "./methods.ts";
@@ -20,6 +22,8 @@ export interface RunView {
   /** Number of held-out examples. */
   readonly heldOut: number;
   readonly conflicts: Conflicts | undefined;
+  /** How many training examples are desirable, where they are labelled. */
+  readonly labels: Labels | undefined;
   readonly history: History;
   /** Optimizer steps of the whole run, and those done. */
   readonly steps: number;
@@ -43,6 +47,8 @@ export interface Rule {
 const ENOUGH_ROWS = 50;
 /** Nor do fewer samples. */
 const ENOUGH_SAMPLES = 8;
+/** What is called far above the usual learning rate; the little more is for rounding. */
+const FAR_ABOVE = 10 * (1 + 1e-9);
 /** Smaller models take, and need, larger steps than the defaults, which are for models of 0.1 to 10 billion parameters. */
 const LARGE_MODEL = 5e7;
 
@@ -60,6 +66,24 @@ const conflictingPairs: Rule = {
   },
 };
 
+const unbalancedLabels: Rule = {
+  name: "unbalanced-labels",
+  when: "start",
+  threshold:
+    "desirable completions, by their number and weight, count less than undesirable ones by KTO, or more than 4/3 as much, by over a hundredth",
+  reason: "KTO's authors advise to keep the balance in 1 to 4/3, or the smaller side is drowned out (equation 8)",
+  advice: "Set --desirable-weight or --undesirable-weight so that the balance is in 1 to 1.33.",
+  find: ({ labels, config }) => {
+    const { desirableWeight, undesirableWeight } = config.objective;
+    if (labels === undefined || !config.loss.includes("kto")) return undefined;
+    const weights = { desirableWeight: Number(desirableWeight), undesirableWeight: Number(undesirableWeight) };
+    const balance = desirableBalance(labels, weights);
+    if (balance >= 0.99 * advisedBalance.least && balance <= 1.01 * advisedBalance.most) return undefined;
+    const { desirable, undesirable } = labels;
+    return `desirable completions count ${balance.toPrecision(2)} times as much as undesirable ones: there are ${desirable} and ${undesirable}, with weights of ${desirableWeight} and ${undesirableWeight}`;
+  },
+};
+
 const learningRateHigh: Rule = {
   name: "learning-rate-high",
   when: "start",
@@ -70,7 +94,7 @@ const learningRateHigh: Rule = {
   advice: "Lower --learning-rate, or look closely at samples.jsonl.",
   find: ({ config, parameters }) => {
     const usual = methods[config.method]!.learningRate[config.tuning];
-    if (parameters < LARGE_MODEL || config.learningRate <= 10 * usual) return undefined;
+    if (parameters < LARGE_MODEL || config.learningRate <= FAR_ABOVE * usual) return undefined;
     return `the learning rate ${config.learningRate} is far above the usual ${usual} for --tuning ${config.tuning}`;
   },
 };
@@ -243,6 +267,7 @@ const choicesSettled: Rule = {
 
 export const rules: readonly Rule[] = [
   conflictingPairs,
+  unbalancedLabels,
   learningRateHigh,
   learningRateLow,
   lossStuck,

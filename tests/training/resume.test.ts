@@ -82,6 +82,10 @@ function contents(name: string) {
     samples: read(name, "samples.jsonl"),
     reference: read(name, "reference.jsonl"),
     data: read(name, "data.json"),
+    warnings: read(name, "warnings.jsonl"),
+    suspects: read(name, "suspects.jsonl"),
+    best: read(name, "best.json"),
+    outcome: read(name, "outcome.json"),
     result: readdirSync(at(name, result)).map((file) => [file, readFileSync(at(name, result, file), "base64")]),
     checkpoints: readdirSync(at(name, "checkpoints")),
   };
@@ -266,6 +270,33 @@ describe("an interrupted and resumed run equals the uninterrupted one", () => {
       learningRate: 1e-2,
     };
     await expectSame("repeated", settings, [1, 2]);
+  });
+
+  it("with suspects", async () => {
+    const [row] = read("pairs.jsonl")!.trimEnd().split("\n");
+    const { chosen, rejected, ...rest } = JSON.parse(row!);
+    const turned = JSON.stringify({ ...rest, chosen: rejected, rejected: chosen });
+    writeFileSync(at("turned.jsonl"), `${[row, row, turned, row, row, row].join("\n")}\n`);
+    await expectSame("suspects", { ...plain, data: at("turned.jsonl"), epochs: 6, learningRate: 2e-2 }, [3, 4]);
+    expect(read("suspects-whole", "suspects.jsonl")).toMatch(/"line":3,"seen":6,.*\n$/);
+  });
+
+  it("watched over: samples, patience and the best", async () => {
+    const settings: Omit<DpoOptions, "output"> = {
+      ...plain,
+      evalData,
+      learningRate: 2e-2,
+      epochs: 8,
+      evalEvery: 2,
+      klSamples: 3,
+      sampleTokens: 4,
+      earlyStopping: 2,
+      maxKl: 1e-3,
+      maxKlAction: "warn",
+    };
+    await expectSame("watched", settings, [1, 2, 2]);
+    expect(read("watched-whole", "warnings.jsonl")).toContain("beyond-max-kl");
+    expect(JSON.parse(read("watched-whole", "outcome.json")!)).toHaveProperty("stopped");
   });
 
   it("on several threads", async () => {
