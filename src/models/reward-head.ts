@@ -9,18 +9,22 @@
 
 import type { Checkpoint, Json, JsonObject, TensorInfo, TokenizerFiles } from "../checkpoints/checkpoint.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
-import { CheckpointError } from "../errors.ts";
 import { Random } from "../random.ts";
-import { isRewardConfig, REWARD_HEAD, rewardConfig } from "./reward.ts";
+import type { LanguageModel } from "./model.ts";
+import { REWARD_HEAD, rewardConfig } from "./reward.ts";
 
 /** The stream of random numbers that makes the head. */
 const HEAD_STREAM = 1_000_033;
 /** What transformers' configurations have where they say nothing. */
 const INITIALIZER_RANGE = 0.02;
 
-/** The checkpoint as a reward model's: itself where it is one, else with a new head from the seed. Throws CheckpointError. */
-export function withRewardHead(checkpoint: Checkpoint, seed: number): Checkpoint {
-  return isRewardConfig(checkpoint.config) ? checkpoint : new RewardCheckpoint(checkpoint, seed);
+/** The checkpoint of a model as a reward model's: itself where it is one, else with a new head from the seed. */
+export function withRewardHead(
+  checkpoint: Checkpoint,
+  { scores, hiddenSize }: Pick<LanguageModel, "scores" | "hiddenSize">,
+  seed: number,
+): Checkpoint {
+  return scores === "reward" ? checkpoint : new RewardCheckpoint(checkpoint, hiddenSize, seed);
 }
 
 class RewardCheckpoint implements Checkpoint {
@@ -31,7 +35,7 @@ class RewardCheckpoint implements Checkpoint {
   readonly #base: Checkpoint;
   readonly #seed: number;
 
-  constructor(base: Checkpoint, seed: number) {
+  constructor(base: Checkpoint, hiddenSize: number, seed: number) {
     this.#base = base;
     this.#seed = seed;
     this.source = base.source;
@@ -41,9 +45,7 @@ class RewardCheckpoint implements Checkpoint {
     this.tokenizer = padding
       ? { ...tokenizer, config: { ...tokenizer.config, pad_token: padding.content } }
       : tokenizer;
-    const hidden = base.config.hidden_size;
-    if (typeof hidden !== "number") throw new CheckpointError(`${base.source}: config.json has no hidden_size.`);
-    const head: TensorInfo = { name: REWARD_HEAD, shape: [1, hidden], storage: "F32" };
+    const head: TensorInfo = { name: REWARD_HEAD, shape: [1, hiddenSize], storage: "F32" };
     this.tensors = new Map([...base.tensors, [REWARD_HEAD, head]]);
   }
 

@@ -20,6 +20,9 @@ import type { PackedInputs } from "./scoring.ts";
 /** The head's name in a checkpoint. */
 export const REWARD_HEAD = "score.weight";
 
+/** What a language model's head is called where it is not the embedding. */
+const OWN_HEADS: ReadonlySet<string> = new Set(["lm_head.weight", "embed_out.weight"]);
+
 const ARCHITECTURE = /ForSequenceClassification$/;
 
 /** Whether a configuration is a reward model's. */
@@ -53,7 +56,7 @@ export function rewardModel(
     );
   }
   const weights = new Map(body.weights);
-  weights.delete("lm_head.weight");
+  if (OWN_HEADS.has(body.headWeight)) weights.delete(body.headWeight);
   weights.set(REWARD_HEAD, [1, body.hiddenSize]);
   const padToken = typeof config.pad_token_id === "number" ? config.pad_token_id : undefined;
   return { ...body, weights, scores: "reward", headWeight: REWARD_HEAD, padToken };

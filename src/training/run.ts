@@ -55,7 +55,7 @@ async function tunePart(config: TrainingConfig, control: RunControl, part: RunPa
 
   observer?.onStage?.("opening");
   using base = await openCheckpoint(config.model);
-  const checkpoint = objective.scores === "reward" ? withRewardHead(base, config.seed) : base;
+  const checkpoint = objective.scores === "reward" ? withRewardHead(base, modelFor(base), config.seed) : base;
   const model = modelFor(checkpoint);
   if (objective.scores !== "reward") refuseRewardModel(model, config.model);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);

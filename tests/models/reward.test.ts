@@ -48,14 +48,16 @@ function checkpointOf(
   };
 }
 
+const rewardOf = (checkpoint: Checkpoint, seed: number) => withRewardHead(checkpoint, modelFor(checkpoint), seed);
+
 describe("a new head", () => {
   const deviation = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
 
   it("is normal with the deviation that the configuration says, 0.02 where it says none", () => {
-    const wide = { ...checkpointOf("biased"), config: { model_type: "llama", hidden_size: 10_000 } };
+    const wide = { ...checkpointOf("biased"), config: { ...golden.variants.biased!.config, hidden_size: 10_000 } };
     const settings: JsonObject[] = [{}, { initializer_range: 0.5 }];
     const heads = settings.map((config) =>
-      withRewardHead({ ...wide, config: { ...wide.config, ...config } }, 0).read("score.weight"),
+      rewardOf({ ...wide, config: { ...wide.config, ...config } }, 0).read("score.weight"),
     );
     expect(deviation(heads[0]!)).toBeCloseTo(0.02, 3);
     expect(deviation(heads[1]!)).toBeCloseTo(0.5, 1);
@@ -63,13 +65,13 @@ describe("a new head", () => {
   });
 
   it("is the same for the same seed, another for another", () => {
-    const head = (seed: number) => Array.from(withRewardHead(checkpointOf("biased"), seed).read("score.weight"));
+    const head = (seed: number) => Array.from(rewardOf(checkpointOf("biased"), seed).read("score.weight"));
     expect(head(1)).toEqual(head(1));
     expect(head(1)).not.toEqual(head(2));
   });
 
   it.each(["biased", "grouped-tied"])("takes the place of the vocabulary's on %s; the embedding stays", (variant) => {
-    const checkpoint = withRewardHead(checkpointOf(variant), 0);
+    const checkpoint = rewardOf(checkpointOf(variant), 0);
     const model = modelFor(checkpoint);
     expect(model.scores).toBe("reward");
     expect(model.headWeight).toBe("score.weight");
@@ -80,12 +82,11 @@ describe("a new head", () => {
   });
 
   it("is said in the configuration as transformers says it", () => {
-    const architectures = (config: JsonObject) =>
-      withRewardHead(checkpointOf("biased", { config }), 0).config.architectures;
+    const architectures = (config: JsonObject) => rewardOf(checkpointOf("biased", { config }), 0).config.architectures;
     expect(architectures({})).toEqual(["LlamaForSequenceClassification"]);
     expect(architectures({ architectures: ["LlamaForCausalLM"] })).toEqual(["LlamaForSequenceClassification"]);
     expect(architectures({ architectures: ["GPT2LMHeadModel"] })).toEqual(["GPT2ForSequenceClassification"]);
-    expect(withRewardHead(checkpointOf("biased"), 0).config).toMatchObject({
+    expect(rewardOf(checkpointOf("biased"), 0).config).toMatchObject({
       id2label: { 0: "LABEL_0" },
       label2id: { LABEL_0: 0 },
       pad_token_id: 0,
@@ -94,21 +95,22 @@ describe("a new head", () => {
 
   it("goes on a GGUF file's model too", async () => {
     const file = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
-    using checkpoint = withRewardHead(await openCheckpoint(file), 0);
+    using base = await openCheckpoint(file);
+    const checkpoint = rewardOf(base, 0);
     const model = modelFor(checkpoint);
     expect(checkpoint.config.architectures).toEqual(["LlamaForSequenceClassification"]);
     expect(loadWeights(checkpoint, model)["score.weight"]!.data.length).toBe(model.hiddenSize);
   });
 
   it("is not put on a model that has one", () => {
-    const checkpoint = withRewardHead(checkpointOf("biased"), 0);
-    expect(withRewardHead(checkpoint, 1)).toBe(checkpoint);
+    const checkpoint = rewardOf(checkpointOf("biased"), 0);
+    expect(rewardOf(checkpoint, 1)).toBe(checkpoint);
   });
 });
 
 describe("the token to pad with", () => {
   const pad = (changes: Parameters<typeof checkpointOf>[1]) => {
-    const { config, tokenizer } = withRewardHead(checkpointOf("biased", changes), 0);
+    const { config, tokenizer } = rewardOf(checkpointOf("biased", changes), 0);
     return [config.pad_token_id, tokenizer.config.pad_token];
   };
 
@@ -135,7 +137,7 @@ describe("the token to pad with", () => {
 });
 
 describe("a reward model", () => {
-  const checkpoint = withRewardHead(checkpointOf("biased", { config: { initializer_range: 1 } }), 3);
+  const checkpoint = rewardOf(checkpointOf("biased", { config: { initializer_range: 1 } }), 3);
   const model = modelFor(checkpoint);
   const weights: Weights = loadWeights(checkpoint, model);
   const program = scoreProgram(model, checkpointParameters(model.weights));

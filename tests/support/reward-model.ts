@@ -11,7 +11,8 @@ export async function writeRewardModel(
   folder: string,
   { model, head, padToken }: { model: string; head: readonly number[]; padToken?: number },
 ): Promise<string> {
-  using checkpoint = withRewardHead(await openCheckpoint(model), 0);
+  using base = await openCheckpoint(model);
+  const checkpoint = withRewardHead(base, modelFor(base), 0);
   const tensors = mergedWeights(checkpoint, modelFor(checkpoint)).map((tensor) =>
     tensor.name === REWARD_HEAD ? { ...tensor, read: () => Float32Array.from(head) } : tensor,
   );
