@@ -55,7 +55,7 @@ export function stopReason(config: StoppingConfig, history: History): string | u
   const best = bestEvaluation(history, bestMetric);
   const since = history.evaluations.filter(({ step }) => best && step > best.step).length;
   if (best === undefined || since < earlyStopping) return undefined;
-  return `${bestMetric} has not improved in ${since} evaluations: it was best after step ${best.step}, ${best.value.toPrecision(4)}`;
+  return `${bestMetric} has not improved in ${since} ${since === 1 ? "evaluation" : "evaluations"}: it was best after step ${best.step}, ${best.value.toPrecision(4)}`;
 }
 
 /** Throws ConfigError for an evaluation without the number that is to be the best. */

@@ -190,14 +190,14 @@ const lengthBias: Rule = {
 const overfitting: Rule = {
   name: "overfitting",
   when: "running",
-  threshold: `accuracy in the last ${WINDOW} training steps is above the held-out accuracy by more than 0.1 and by more than 3 standard errors of the difference`,
+  threshold: `accuracy in the last ${WINDOW} training steps is above the held-out accuracy by more than 0.1 and by more than 3 standard errors of the difference; not where --sync-reference lets the reference follow`,
   reason:
     "a tenth is what one pays attention to, three standard errors are what chance does not do in a run's few evaluations",
   advice: "Train for fewer epochs, use --early-stopping, lower --learning-rate, or get more data.",
   find: ({ history, heldOut, config }) => {
     const last = history.evaluations.at(-1);
     const [gap, held] = [last?.["eval_gap/accuracies"], last?.["eval_rewards/accuracies"]];
-    if (gap === undefined || held === undefined || gap <= 0.1) return undefined;
+    if (config.syncReference !== undefined || gap === undefined || held === undefined || gap <= 0.1) return undefined;
     const trained = history.last.length * config.batchSize;
     const error = standardErrorOfDifference(held + gap, trained, held, heldOut);
     if (gap <= 3 * error) return undefined;
@@ -208,14 +208,15 @@ const overfitting: Rule = {
 const worseThanStart: Rule = {
   name: "worse-than-start",
   when: "running",
-  threshold: `held-out loss more than 10 % above what it was before the first step, among ${ENOUGH_ROWS} held-out rows or more`,
+  threshold: `held-out loss more than 10 % above what it was before the first step, among ${ENOUGH_ROWS} held-out rows or more; not where --sync-reference lets the reference follow`,
   reason:
     "a policy that has learned nothing keeps its first loss, so a higher one is confident error; 10 % is beyond what the choice of rows does",
   advice:
     "Lower --learning-rate, train for fewer epochs, or check that held-out rows are of the same kind as the training rows, and labelled the same way round.",
-  find: ({ history: { evaluations }, heldOut }) => {
+  find: ({ history: { evaluations }, heldOut, config }) => {
     const [first, last] = [evaluations[0]?.eval_loss, evaluations.at(-1)?.eval_loss];
-    if (first === undefined || last === undefined || heldOut < ENOUGH_ROWS) return undefined;
+    if (config.syncReference !== undefined || heldOut < ENOUGH_ROWS) return undefined;
+    if (first === undefined || last === undefined) return undefined;
     if (!(last - first > 0.1 * Math.abs(first))) return undefined;
     return `the held-out loss is ${last.toFixed(4)}; before the first step it was ${first.toFixed(4)}`;
   },
