@@ -297,7 +297,8 @@ export function warningsOf(when: Rule["when"], view: RunView, given: ReadonlySet
 function changeInLikelihood(history: History, role: string): number | undefined {
   const [first, last] = [history.evaluations[0], history.evaluations.at(-1)];
   const [before, after] = [first, last].map((line) => line?.[`eval_logps/${role}`]);
-  if (before !== undefined && after !== undefined) return (after - before) / last![`eval_lengths/${role}`]!;
+  const heldOut = last?.[`eval_lengths/${role}`] ?? last?.["eval_lengths/completion"];
+  if (before !== undefined && after !== undefined && heldOut !== undefined) return (after - before) / heldOut;
   const [drift, length] = [history.recent(`drift/${role}`), history.recent(`lengths/${role}`)];
   return drift === undefined || length === undefined ? undefined : drift / length;
 }

@@ -124,6 +124,16 @@ describe("as the run goes on", () => {
     expect(running([at(-20, -40), at(-23, -39)])).toEqual([]);
   });
 
+  it("likelihood-displacement: of labelled completions, whose lengths are known together", () => {
+    const at = (chosen: number) => ({
+      "eval_logps/chosen": chosen,
+      "eval_logps/rejected": 2 * chosen,
+      "eval_lengths/completion": 10,
+    });
+    expect(running([at(-20)])).toEqual([]);
+    expect(running([at(-20), at(-23)])).toEqual(["likelihood-displacement"]);
+  });
+
   it("likelihood-displacement: told by the training rows where none are held out", () => {
     const line = { loss: 0.5, "lengths/chosen": 10, "lengths/rejected": 10, "drift/rejected": -9 };
     expect(running([{ ...line, "drift/chosen": -3 }], { step: 9 })).toEqual(["likelihood-displacement"]);
