@@ -15,9 +15,9 @@ of the chosen completions less mean of the rejected).
 What to know of TRL 1.13, found while making these:
 
 - sigmoid: `label_smoothing` is accepted and ignored. preftune's conservative DPO has no counterpart here.
-- bco_pair: no running mean (Jung et al. 2024, delta), so it is compared with preftune's without the shift. nca_pair, bco_pair, sppo_hard and
-  apo_* leave the f-divergence out; they read log-ratios, not scores.
-- exo_pair with TRL's default `label_smoothing` 0 is infinite: log 0.
+- bco_pair: no running mean (Jung et al. 2024, delta), so it is compared with preftune's without the shift.
+- nca_pair, bco_pair, sppo_hard, aot* and apo_* are refused with another f-divergence than the reverse KL, exo_pair with its own default of
+  `label_smoothing`, 0, where the loss is infinite.
 - sft, and the NLL term of CPO and ORPO: the mean over all tokens of the micro-batch, so that with accumulation the loss depends on how a step is
   cut. preftune means over the step's tokens. RPO's term is a mean by completion first (Pang et al. 2024: 1 / |y|): its case gives TRL
   micro-batches of one pair, accumulated, where [sigmoid, sft] is just that.
