@@ -60,16 +60,9 @@ describe.skipIf(!existsSync(model) || !existsSync(data))("stories260K (skipped w
     expectClose(await rewardsOf(folder), golden.before_end.flat(), 1e-5);
   });
 
-  it.each([
-    ["reward", 20],
-    ["reward-centered", 4],
-  ])("takes TRL's steps: %s, %i of them", { timeout: 120_000 }, async (name, taken) => {
+  it.each(["reward", "reward-centered"])("takes TRL's steps: %s", { timeout: 120_000 }, async (name) => {
     const { settings, head, steps: expected, parameters } = read(`steps-stories260K-${name}`) as Steps;
     const steps: Metrics[] = [];
-    const stop = new AbortController();
-    const onStep = (metrics: Metrics) => {
-      if (steps.push(metrics) === taken && taken < settings.steps) stop.abort();
-    };
     const { result } = await reward(
       {
         model: await writeRewardModel(join(scratch, `${name}-start`), { model, head }),
@@ -83,10 +76,11 @@ describe.skipIf(!existsSync(model) || !existsSync(data))("stories260K (skipped w
         learningRate: settings.learning_rate,
         maxLength: settings.max_length,
         truncation: "drop",
+        threads: 1,
       },
-      { observer: { onStep }, signal: stop.signal },
+      { observer: { onStep: (metrics) => steps.push(metrics) } },
     );
-    expect(steps.length).toBe(taken);
+    expect(steps.length).toBe(settings.steps);
     steps.forEach((found, i) => {
       const where = `step ${i + 1}`;
       const golden = expected[i]!;
@@ -104,8 +98,7 @@ describe.skipIf(!existsSync(model) || !existsSync(data))("stories260K (skipped w
     const centering = settings.centering_weight;
     const options = centering === undefined ? {} : { centeringWeight: centering };
     distances.add({ name, method: "reward", loss: ["bradley_terry"], options }, losses);
-    if (!result) return;
-    using weights = new SafetensorsFile(join(result, "model.safetensors"));
+    using weights = new SafetensorsFile(join(result!, "model.safetensors"));
     expect([...weights.tensors.keys()].toSorted()).toEqual(Object.keys(parameters).toSorted());
     for (const [tensor, { norm, change }] of Object.entries(parameters)) {
       const found = Math.sqrt(weights.read(tensor).reduce((total, x) => total + x * x, 0));

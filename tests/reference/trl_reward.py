@@ -22,7 +22,7 @@ from trl import RewardConfig, RewardTrainer
 from trl_common import STORIES, TOKENIZERS, first_pairs, made_with, write
 from trl_steps import short, summary
 
-STEPS = {"steps": 20, "batch_size": 8, "max_length": 128, "learning_rate": 1e-4}
+STEPS = {"steps": 20, "batch_size": 4, "max_length": 96, "learning_rate": 1e-4}
 CASES = {"reward": {}, "reward-centered": {"centering_weight": 0.05}}
 METRICS = {
     "loss": "loss", "rewards/margins": "margin", "rewards/accuracies": "accuracy", "rewards/mean": "mean_reward",
