@@ -1,6 +1,6 @@
 // Tunes the embedded example by every objective at equal steps and writes docs/comparison.md: npm run compare
 //
-//   npm run compare -- [--only sigmoid,kto] [--pairs 512] [--samples 200] [--seed 0] [--threads 2]
+//   npm run compare -- [--only sigmoid,kto] [--pairs 512] [--samples 200] [--seed 0] [--threads 1]
 //
 // With --only the table is printed and nothing is written. Rows are printed as they are measured.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     pairs: { type: "string" },
     samples: { type: "string", default: "200" },
     seed: { type: "string", default: "0" },
-    threads: { type: "string" },
+    threads: { type: "string", default: "1" },
   },
 });
 const number = (text) => (text === undefined ? undefined : Number(text));
@@ -69,21 +69,16 @@ function settingsFor({ method, name, rows, options }, output) {
   });
 }
 
-/** Tunes by one objective; the result's folder and the seconds of its steps. */
+/** Tunes by one objective: the result's folder, its steps, and the processor's seconds for them. */
 async function tuned(definition) {
   const config = settingsFor(definition, join(scratch, `${definition.method}-${definition.name}`));
-  let seconds = 0;
-  let examples = 0;
-  const onStep = (step) => {
-    const count = Math.min(config.batchSize, examples);
-    seconds += count / step.examples_per_second;
-    examples -= count;
-  };
-  const onStart = (summary) => {
-    examples = summary.examples;
-  };
-  const { result, steps } = await tune(config, { observer: { onStart, onStep } });
-  return { result, steps, seconds };
+  const used = [];
+  const onStep = () => used.push(process.cpuUsage());
+  const { result, steps } = await tune(config, { observer: { onStep } });
+  // From the end of the first step to that of the last, which is one step less than all.
+  const [first, last] = [used[0], used.at(-1)];
+  const seconds = (last.user + last.system - first.user - first.system) / 1e6;
+  return { result, steps, seconds: (seconds * steps) / (steps - 1) };
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -137,7 +132,7 @@ learn from the pairs' completions one by one, \`sft\` from the chosen ones alone
 - **KL**: KL(policy || model as it is) in nats a review, on ${samples} reviews that the policy wrote at temperature 1, with its
   standard error.
 - **positive**, **neither**: the share of these reviews that praise, and that neither praise nor complain; what is left complains.
-- **seconds**: of the steps alone.
+- **seconds**: the processor's for the steps, on ${threads} thread${threads === 1 ? "" : "s"}, without loading, compiling and sampling.
 
 ${lines.join("\n")}
 `;
