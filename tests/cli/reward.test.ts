@@ -15,7 +15,18 @@ const clean = (text: string) => text.replaceAll(folder, "");
 describe("the embedded example", () => {
   const evalData = example("preferences-eval.jsonl");
   const words = ["--model", example("model"), "--data", example("preferences.jsonl"), "--tuning", "full"];
-  const trained = preftune("reward", ...words, "--learning-rate", "1e-3", "--limit", "160", "--output", at("run"));
+  const trained = preftune(
+    "reward",
+    ...words,
+    "--learning-rate",
+    "1e-3",
+    "--limit",
+    "128",
+    "--threads",
+    "1",
+    "--output",
+    at("run"),
+  );
 
   test("gives a reward model, and says how to use it", async () => {
     const { code, out, err } = await trained;
@@ -30,7 +41,17 @@ describe("the embedded example", () => {
   test("which ranks well above nine in ten held-out pairs right", { timeout: 60_000 }, async () => {
     await trained;
     const output = at("rewards.jsonl");
-    const score = ["score", "--reward-model", at("run", "model"), "--data", evalData, "--output", output];
+    const score = [
+      "score",
+      "--reward-model",
+      at("run", "model"),
+      "--data",
+      evalData,
+      "--threads",
+      "1",
+      "--output",
+      output,
+    ];
     expect(await preftune(...score)).toMatchObject({ code: 0, err: "" });
     const rows = readFileSync(output, "utf8")
       .trimEnd()
