@@ -74,7 +74,7 @@ function objective(
       return {
         losses: mul(weights, sigmoid(mul(-scale, ownSide))),
         metrics: {
-          ...labelledMetrics(completions, scores, { beta: scale, ownSide }),
+          ...labelledMetrics(completions, scores, { beta: scale, ownSide: mul(scale, ownSide) }),
           ...(z0 && { "kto/z0": broadcastTo(z0, scores.ratio) }),
         },
       };

@@ -33,9 +33,12 @@ export function onOwnSide({ isDesirable }: LabelledScores, value: Tensor, point:
   return where(isDesirable, above, neg(above));
 }
 
+/** Log-ratios closer to the reference point than this, in nats, are there but for float32 rounding. */
+const ROUNDING = 1e-3;
+
 /**
  * Rewards beta a and log-probabilities under the names that pairs have, each a mean over the examples of its kind alone, and the
- * share of all examples that are on their own side of the reference point; one that is just there is not.
+ * share of all examples whose reward is on its own side of the reference point; one that is just there is not.
  */
 export function labelledMetrics(
   { policy }: ScoredCompletions,
@@ -50,7 +53,7 @@ export function labelledMetrics(
   return {
     "rewards/chosen": desirable(rewards),
     "rewards/rejected": undesirable(rewards),
-    "rewards/accuracies": where(greaterOrEqual(0, ownSide), 0, 1),
+    "rewards/accuracies": where(greaterOrEqual(beta * ROUNDING, ownSide), 0, 1),
     "logps/chosen": desirable(policy),
     "logps/rejected": undesirable(policy),
   };

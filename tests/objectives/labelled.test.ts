@@ -144,16 +144,16 @@ describe.each(all)("$name", ({ objective, step: known }) => {
     expect(metrics["logps/rejected"]).toEqual([Number.NaN, -7]);
   });
 
-  it("counts as accurate what is on its own side of the reference point, strictly", async () => {
+  it("counts as accurate what is on its own side of the reference point, by more than rounding", async () => {
     const [point = 0] = Object.values(known);
-    const scale = objective.name === "bco" ? 0.2 : 1;
-    const at = point / scale;
-    const step = { policy: [at + 1, at - 1, at + 1, at - 1], reference: [0, 0, 0, 0], label: [1, 1, 0, 0] };
-    expect((await evaluate(objective, step, known)).metrics["rewards/accuracies"]).toEqual([1, 0, 0, 1]);
-    if (point === 0) {
-      const start = { policy: [-5, -5], reference: [-5, -5], label: [1, 0] };
-      expect((await evaluate(objective, start, known)).metrics["rewards/accuracies"]).toEqual([0, 0]);
-    }
+    const at = objective.name === "bco" ? point / 0.2 : point;
+    const accuracies = async (distance: number) => {
+      const policy = [at + distance, at - distance, at + distance, at - distance];
+      const step = { policy, reference: [0, 0, 0, 0], label: [1, 1, 0, 0] };
+      return (await evaluate(objective, step, known)).metrics["rewards/accuracies"];
+    };
+    expect(await accuracies(0.01)).toEqual([1, 0, 0, 1]);
+    expect(await accuracies(1e-4)).toEqual([0, 0, 0, 0]);
   });
 
   it.each([["interpreter", interpreter] as const, ["engine", nodeRuntime] as const])(

@@ -117,6 +117,7 @@ describe.each(names)("a run of %s", (name) => {
     expect(steps.at(-1)!.loss).toBeLessThan(steps[0]!.loss!);
     const evaluations = metricsOf(`${name}-whole`).filter((line) => "eval_loss" in line);
     expect(evaluations.length).toBeGreaterThan(1);
+    expect(evaluations[0]).toMatchObject({ step: 0, "eval_rewards/accuracies": 0 });
     for (const metric of ["loss", "rewards/margins", "rewards/accuracies", "kl"]) {
       for (const line of evaluations) expect(line).toHaveProperty([`eval_${metric}`]);
     }
