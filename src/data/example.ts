@@ -5,12 +5,12 @@ import type { ScoredPart } from "../text/turns.ts";
 
 export type { Content, Message } from "../text/chat.ts";
 
-/** Where a row came from: the file, and its line (JSON lines) or element (JSON array), counted from 1. */
+/** Where a row came from: the file, and its line (of text), element (of a JSON array) or row (of Parquet), counted from 1. */
 export interface RowOrigin {
   readonly file: string;
   readonly line: number;
-  /** Set for a JSON array, where `line` counts elements. */
-  readonly unit?: "element";
+  /** What `line` counts where it is not lines. */
+  readonly unit?: "element" | "row";
 }
 
 /** Numbers that a row carries besides its texts, by name: one of the row, or a list of one for each completion. */

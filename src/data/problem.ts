@@ -4,7 +4,7 @@ import { DataError } from "../errors.ts";
 import { describeOrigin, type RowOrigin } from "./example.ts";
 
 /** Causes of a row that can't be read. */
-export const unreadableCauses = ["not JSON", "missing or wrong field"] as const;
+export const unreadableCauses = ["not JSON", "not CSV", "missing or wrong field"] as const;
 
 /** Causes of a row that can be read, but not used. */
 export const unusableCauses = [

@@ -33,7 +33,7 @@ const byte = {
 } as const;
 
 /** Collects the pieces of one row over chunks. */
-class Pieces {
+export class RowPieces {
   private pieces: Uint8Array[] = [];
   private size = 0;
 
@@ -59,7 +59,7 @@ class Pieces {
 
 /** Rows are lines; blank lines are no rows, but they count as lines. */
 export function lineSplitter(file: string): Splitter {
-  const pieces = new Pieces(file);
+  const pieces = new RowPieces(file);
   let line = 1;
   const take = (): RawRow[] => {
     const bytes = pieces.take();
@@ -84,7 +84,7 @@ export function lineSplitter(file: string): Splitter {
 
 /** Rows are the elements of a JSON array; the first byte that is not white space must be its `[`. */
 export function arraySplitter(file: string): Splitter {
-  const pieces = new Pieces(file);
+  const pieces = new RowPieces(file);
   let element = 1;
   let depth = 0;
   let inString = false;

@@ -175,25 +175,25 @@ describe("a file that holds no rows is refused with what it is", () => {
     ["gzipped nothing", gzipSync("")],
   ])("empty: %s", async (_, content) => {
     expect(await refusal(write("empty.jsonl", content))).toMatchInlineSnapshot(
-      `"empty.jsonl is empty. Give a file of JSON lines or one JSON array."`,
+      `"empty.jsonl is empty. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet."`,
     );
   });
 
   test("Parquet", async () => {
     expect(await refusal(write("data.parquet", "PAR1\x15\x04"))).toMatchInlineSnapshot(
-      `"data.parquet is a Parquet file. Give JSON lines or one JSON array in UTF-8 text, gzipped or not."`,
+      `"data.parquet: the Parquet data can't be read (parquet file invalid (footer != PAR1)). Get the file again."`,
     );
   });
 
   test("UTF-16", async () => {
     expect(await refusal(write("wide.jsonl", Buffer.from('\ufeff{"a":1}', "utf16le")))).toMatchInlineSnapshot(
-      `"wide.jsonl is UTF-16 text. Give JSON lines or one JSON array in UTF-8 text, gzipped or not."`,
+      `"wide.jsonl is UTF-16 text. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet; text in UTF-8, packed by gzip or Zstandard or not."`,
     );
   });
 
   test("other bytes", async () => {
     expect(await refusal(write("bytes", Uint8Array.from([1, 2, 3, 0, 5])))).toMatchInlineSnapshot(
-      `"bytes is a binary file. Give JSON lines or one JSON array in UTF-8 text, gzipped or not."`,
+      `"bytes is a binary file. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet; text in UTF-8, packed by gzip or Zstandard or not."`,
     );
   });
 

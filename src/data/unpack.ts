@@ -1,0 +1,100 @@
+/**
+ * The bytes of a file or of standard input (`-`), unpacked where they are gzip or Zstandard data. The kind is told by the first
+ * bytes, never by the name.
+ */
+
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { Decompress } from "fzstd";
+import { DataError } from "../errors.ts";
+
+/** The path that means standard input. */
+export const STDIN = "-";
+
+/** What a file is called in messages. */
+export function nameOf(path: string): string {
+  return path === STDIN ? "standard input" : path;
+}
+
+/** Yields the bytes in order. Throws DataError for a file that is missing or damaged. */
+export async function* unpackedChunks(path: string): AsyncGenerator<Uint8Array> {
+  const source = path === STDIN ? process.stdin : createReadStream(path);
+  try {
+    const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    const { value: first, done } = await chunks.next();
+    if (done) return;
+    if (startsWith(first, ZSTD_MAGIC)) yield* unpackZstandard(prepend(first, chunks));
+    // The pipeline passes every failure on to the stream that is read here.
+    else if (startsWith(first, GZIP_MAGIC)) yield* pipeline(prepend(first, chunks), createGunzip(), () => {});
+    else yield* prepend(first, chunks);
+  } catch (error) {
+    throw fileError(nameOf(path), error as NodeJS.ErrnoException);
+  } finally {
+    source.destroy();
+  }
+}
+
+const GZIP_MAGIC = [0x1f, 0x8b];
+const ZSTD_MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
+
+export function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((code, i) => bytes[i] === code);
+}
+
+/** One chunk, then the others: a pipe can't be read twice, so its kind is told from the chunk at hand. */
+async function* prepend(first: Uint8Array, others: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first;
+  yield* { [Symbol.asyncIterator]: () => others };
+}
+
+/** Zstandard's own limit for a decoder that was not told to allow more. */
+const MAX_ZSTD_WINDOW = 128 * 2 ** 20;
+
+/** Four bytes of Zstandard data can stand for 128 KiB: small pieces keep what is unpacked at once small. */
+const ZSTD_PIECE = 2048;
+
+class DamagedZstandard extends Error {}
+
+async function* unpackZstandard(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const unpacked: Uint8Array[] = [];
+  // The decoder goes on using the memory that it hands out.
+  const decoder = new Decompress((bytes) => unpacked.push(bytes.slice()));
+  const push = (piece: Uint8Array, isLast: boolean) => {
+    try {
+      decoder.push(piece, isLast);
+    } catch (error) {
+      throw new DamagedZstandard((error as Error).message, { cause: error });
+    }
+    return unpacked.splice(0);
+  };
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    if (isFirst) refuseLargeWindow(chunk);
+    isFirst = false;
+    for (let at = 0; at < chunk.length; at += ZSTD_PIECE) yield* push(chunk.subarray(at, at + ZSTD_PIECE), false);
+  }
+  yield* push(new Uint8Array(0), true);
+}
+
+/** RFC 8878, section 3.1.1.1: what the first frame asks a decoder to keep. */
+function refuseLargeWindow(frame: Uint8Array): void {
+  const [descriptor = 0, window = 0] = frame.subarray(4);
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const base = 2 ** (10 + (window >> 3));
+  if (!isSingleSegment && base + (base / 8) * (window & 7) > MAX_ZSTD_WINDOW) {
+    throw new DamagedZstandard("it asks for a window of more than 128 MiB: pack it without --long");
+  }
+}
+
+function fileError(name: string, error: NodeJS.ErrnoException): DataError {
+  const { code = "", message } = error;
+  const reasons: Record<string, string> = {
+    ENOENT: "there is no such file. Check the path",
+    EISDIR: "it is a folder. Name the preference file in it",
+    EACCES: "it may not be read. Check its permissions",
+  };
+  const damaged = code.startsWith("Z_") ? "gzip" : error instanceof DamagedZstandard ? "Zstandard" : undefined;
+  const reason = damaged && `the ${damaged} data is damaged or cut off (${message}). Get the file again`;
+  return new DataError(`${name}: ${reasons[code] ?? reason ?? `it can't be read (${message})`}.`, { cause: error });
+}
