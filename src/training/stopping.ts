@@ -75,6 +75,9 @@ export function checkStopping(
   if (klSamples > 0 && objective.scores === "reward") {
     throw new ConfigError("--kl-samples has no effect on a reward model, which writes no answers: leave it out.");
   }
+  if (maxKl !== undefined && objective.scores === "reward") {
+    throw new ConfigError("--max-kl has nothing to measure: a reward model has no reference. Leave it out.");
+  }
   if (evalData === undefined && (keepBest || earlyStopping !== undefined)) {
     const flag = keepBest ? "--keep-best" : "--early-stopping";
     throw new ConfigError(`${flag} compares evaluations, so it needs held-out rows: give --eval-data.`);

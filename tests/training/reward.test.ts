@@ -213,5 +213,6 @@ describe("a reward model", () => {
   it("writes no samples, whatever is asked", async () => {
     await expect(run("samples", { samplePrompts: 1 })).rejects.toThrow("samplePrompts");
     await expect(run("samples", { klSamples: 1 })).rejects.toThrow("klSamples");
+    await expect(run("samples", { maxKl: 1 })).rejects.toThrow("a reward model has no reference. Leave it out.");
   });
 });
