@@ -10,7 +10,7 @@ import { readWholeFile, writeFileWhole } from "./files.ts";
 import { writeFolderWhole } from "./folders.ts";
 import { isJsonObject, readJsonFile } from "./json.ts";
 import { SafetensorsFile } from "./safetensors.ts";
-import { type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
+import { type FloatType, type SafetensorsOptions, type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
 
 /** Opens a model folder. Throws CheckpointError when a file is missing, broken, or disagrees with another. */
 export function openFolder(folder: string): Checkpoint {
@@ -153,15 +153,15 @@ export interface FolderContents {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+/** PyTorch's names of the storage types. */
+const DTYPES: Readonly<Record<FloatType, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
 /**
- * Writes a Hugging Face model folder of float32 weights, whole or not at all. Throws CheckpointError when `folder` exists
- * and is not empty.
+ * Writes a Hugging Face model folder, whole or not at all, its weights in float32 where no other storage type is asked for.
+ * Throws CheckpointError when `folder` exists and is not empty, or for a weight that the storage type can't hold.
  */
-export function writeCheckpoint(
-  folder: string,
-  contents: FolderContents,
-  options: { maxShardBytes?: number } = {},
-): void {
+export function writeCheckpoint(folder: string, contents: FolderContents, options: SafetensorsOptions = {}): void {
+  const dtype = DTYPES[options.storage ?? "F32"];
   const { config, generationConfig, tokenizer, tensors, files = {} } = contents;
   const { chat_template: _, ...tokenizerConfig } = tokenizer.config;
   const withTemplate = tokenizer.chatTemplate === undefined ? tokenizer.config : tokenizerConfig;
@@ -169,7 +169,7 @@ export function writeCheckpoint(
     const writeText = (name: string, text: string) =>
       writeFileWhole(join(temporary, name), (write) => write(new TextEncoder().encode(text)));
     const writeJson = (name: string, value: Json) => writeText(name, `${JSON.stringify(value, null, 2)}\n`);
-    writeJson("config.json", { ...config, dtype: "float32", torch_dtype: "float32" });
+    writeJson("config.json", { ...config, dtype, torch_dtype: dtype });
     if (generationConfig !== undefined) writeJson("generation_config.json", generationConfig);
     writeJson("tokenizer.json", tokenizer.tokenizer);
     writeJson("tokenizer_config.json", withTemplate);

@@ -1,9 +1,10 @@
 /**
- * Writing float32 tensors as safetensors: one file, or shards with `model.safetensors.index.json` in Hugging Face's naming.
+ * Writing tensors as safetensors, in float32 or narrowed to half precision: one file, or shards with `model.safetensors.index.json` in Hugging Face's naming.
  * Every file is written under a temporary name and renamed into place; the index comes last, so it never names a missing shard.
  */
 import { join } from "node:path";
 import { type ByteSink, writeFileWhole } from "./files.ts";
+import { encodedBytes, encodeInto } from "./quantize.ts";
 
 /** A tensor whose values are asked for once, when its turn to be written comes. */
 export interface TensorSource {
@@ -14,41 +15,54 @@ export interface TensorSource {
   readonly read: () => Float32Array;
 }
 
+/** The storage types that a safetensors file of ours may have, all of its tensors the same. */
+export type FloatType = "F32" | "F16" | "BF16";
+
+export interface SafetensorsOptions {
+  /** F32 where it is not given. */
+  readonly storage?: FloatType | undefined;
+  readonly maxShardBytes?: number | undefined;
+}
+
 /** What Hugging Face libraries shard at, so that a file stays easy to move. */
 const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
 
-/** Writes one safetensors file of float32 tensors with the metadata `format: pt`, whole or not at all. */
-export function writeSafetensorsFile(path: string, tensors: readonly TensorSource[]): void {
+/**
+ * Writes one safetensors file with the metadata `format: pt`, whole or not at all. Throws CheckpointError for a value that the
+ * storage type can't hold.
+ */
+export function writeSafetensorsFile(path: string, tensors: readonly TensorSource[], storage: FloatType = "F32"): void {
   writeFileWhole(path, (write) => {
-    write(headerOf(tensors));
-    for (const tensor of tensors) writeValues(write, tensor);
+    write(headerOf(tensors, storage));
+    for (const tensor of tensors) writeValues(write, tensor, storage);
   });
 }
 
 /**
  * Writes a model's weights into a folder: `model.safetensors`, or shards of at most `maxShardBytes` with an index beside
- * them. A tensor larger than the limit gets a shard of its own.
+ * them. A tensor larger than the limit gets a shard of its own. Throws as writeSafetensorsFile.
  */
 export function writeSafetensors(
   folder: string,
   tensors: readonly TensorSource[],
-  options: { maxShardBytes?: number } = {},
+  options: SafetensorsOptions = {},
 ): void {
-  const shards = assignShards(tensors, options.maxShardBytes ?? DEFAULT_MAX_SHARD_BYTES);
+  const { storage = "F32", maxShardBytes = DEFAULT_MAX_SHARD_BYTES } = options;
+  const shards = assignShards(tensors, storage, maxShardBytes);
   if (shards.length <= 1) {
-    writeSafetensorsFile(join(folder, "model.safetensors"), tensors);
+    writeSafetensorsFile(join(folder, "model.safetensors"), tensors, storage);
     return;
   }
   const weightMap = new Map<string, string>();
   const digits = (n: number) => String(n).padStart(5, "0");
   for (const [i, shard] of shards.entries()) {
     const file = `model-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`;
-    writeSafetensorsFile(join(folder, file), shard);
+    writeSafetensorsFile(join(folder, file), shard, storage);
     for (const { name } of shard) weightMap.set(name, file);
   }
   const elements = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const index = {
-    metadata: { total_parameters: elements, total_size: 4 * elements },
+    metadata: { total_parameters: elements, total_size: encodedBytes(storage, elements) },
     weight_map: Object.fromEntries(weightMap),
   };
   writeFileWhole(join(folder, "model.safetensors.index.json"), (write) =>
@@ -56,11 +70,11 @@ export function writeSafetensors(
   );
 }
 
-function assignShards(tensors: readonly TensorSource[], maxShardBytes: number): TensorSource[][] {
+function assignShards(tensors: readonly TensorSource[], storage: FloatType, maxShardBytes: number): TensorSource[][] {
   const shards: TensorSource[][] = [];
   let room = 0;
   for (const tensor of tensors) {
-    const bytes = 4 * elementCount(tensor.shape);
+    const bytes = encodedBytes(storage, elementCount(tensor.shape));
     if (shards.length === 0 || bytes > room) {
       shards.push([]);
       room = maxShardBytes;
@@ -72,13 +86,13 @@ function assignShards(tensors: readonly TensorSource[], maxShardBytes: number): 
 }
 
 /** Length prefix and JSON, padded with spaces so that the data begins at a multiple of 8 bytes. */
-function headerOf(tensors: readonly TensorSource[]): Uint8Array {
+function headerOf(tensors: readonly TensorSource[], storage: FloatType): Uint8Array {
   const entries = new Map<string, unknown>([["__metadata__", { format: "pt" }]]);
   let offset = 0;
   for (const { name, shape } of tensors) {
     if (entries.has(name)) throw new RangeError(`tensor ${JSON.stringify(name)} can't be written twice`);
-    const end = offset + 4 * elementCount(shape);
-    entries.set(name, { dtype: "F32", shape, data_offsets: [offset, end] });
+    const end = offset + encodedBytes(storage, elementCount(shape));
+    entries.set(name, { dtype: storage, shape, data_offsets: [offset, end] });
     offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
@@ -88,16 +102,22 @@ function headerOf(tensors: readonly TensorSource[]): Uint8Array {
   return header;
 }
 
-function writeValues(write: ByteSink, { name, shape, read }: TensorSource): void {
+function writeValues(write: ByteSink, tensor: TensorSource, storage: FloatType): void {
+  encodeInto(write, tensor.name, valuesOf(tensor), storage);
+}
+
+/** The values of a tensor, as many as its shape says. */
+export function valuesOf({ name, shape, read }: TensorSource): Float32Array {
   const values = read();
   if (values.length !== elementCount(shape)) {
     throw new RangeError(
       `tensor ${JSON.stringify(name)} has ${values.length} values for the shape [${shape.join(", ")}]`,
     );
   }
-  write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return values;
 }
 
-function elementCount(shape: readonly number[]): number {
+/** How many values a tensor of this shape has. */
+export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }

@@ -62,6 +62,20 @@ describe("a folder that was written is read back", () => {
     checkpoint[Symbol.dispose]();
   });
 
+  test.each([
+    ["F16", "float16"],
+    ["BF16", "bfloat16"],
+  ] as const)("in %s, sharded by what its weights take there, and config.json says so", (storage, dtype) => {
+    const folder = join(temporaryFolder(), "model");
+    const tensors = [vector("a", 1.5, -2), vector("b", 3, 4), vector("c", 1 + 2 ** -12, 1 + 2 ** -7)];
+    writeCheckpoint(folder, { ...contents, tensors }, { storage, maxShardBytes: 8 });
+    expect(readdirSync(folder).filter((name) => name.startsWith("model-")).length).toBe(2);
+    using checkpoint = openFolder(folder);
+    expect(checkpoint.config).toMatchObject({ dtype, torch_dtype: dtype });
+    expect(checkpoint.tensors.get("c")).toEqual({ name: "c", shape: [2], storage });
+    expect([...checkpoint.read("a"), ...checkpoint.read("c")]).toEqual([1.5, -2, 1, 1 + 2 ** -7]);
+  });
+
   test("a GGUF model becomes a folder with the same weights, settings and tokenizer", async () => {
     const gguf = await openCheckpoint(TINY_GGUF);
     const folder = join(temporaryFolder(), "model");
