@@ -70,9 +70,9 @@ export class Watch {
     });
   }
 
-  /** Writes the rows that are suspected now, where pairs are watched. Returns how many. */
+  /** Writes the rows that are suspected now, where margins tell what was learned. Returns how many. */
   writeSuspects(): number {
-    if (!this.watched.watches) return 0;
+    if (!this.watched.watches || !beganUndecided(this.history)) return 0;
     const suspects = this.watched.suspects();
     this.o.run.writeLines("suspects.jsonl", suspects);
     return suspects.length;
@@ -88,4 +88,13 @@ export class Watch {
   get stopReason(): string | undefined {
     return stopReason(this.o.config, this.history);
   }
+}
+
+/**
+ * Whether rewards began near 0, as they do against a reference and of a new reward model. Other objectives begin with the
+ * likelihoods of the model as it is, which say nothing of labels.
+ */
+function beganUndecided({ first }: History): boolean {
+  const [low, high] = [first?.["gradient_weights/p10"], first?.["gradient_weights/p90"]];
+  return low !== undefined && high !== undefined && low > 0.45 && high < 0.55;
 }

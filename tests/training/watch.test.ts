@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Suspect } from "../../src/diagnostics/suspects.ts";
 import type { Metrics, RunResult, Warning } from "../../src/training/observer.ts";
-import { type DpoOptions, dpo } from "../../src/training/tuners.ts";
+import { type DpoOptions, dpo, simpo } from "../../src/training/tuners.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-watch-"));
@@ -201,5 +201,12 @@ describe("rows", () => {
     expect(result.suspects).toBe(1);
     expect(suspects[0]!.last_margin).toBeLessThan(0);
     expect(suspects[0]!.mean_weight).toBeGreaterThan(0.6);
+  });
+
+  it("are not suspected where rewards are the likelihoods that the model came with", async () => {
+    const result = await simpo(settings("likelihoods", { epochs: 2 }));
+    const weights = lines<Metrics>("likelihoods", "metrics.jsonl").find(({ step }) => step === 1)!;
+    expect(weights["gradient_weights/p90"]! - weights["gradient_weights/p10"]!).toBeGreaterThan(0.1);
+    expect([result.suspects, existsSync(at("likelihoods", "suspects.jsonl"))]).toEqual([0, false]);
   });
 });
