@@ -28,3 +28,6 @@ export class TrainingError extends PreftuneError {}
 
 /** A run directory is in the way, incomplete, or does not belong to the configuration. */
 export class RunError extends PreftuneError {}
+
+/** The hub does not have what was asked for, refuses it, or can't be reached. */
+export class HubError extends PreftuneError {}

@@ -1,0 +1,229 @@
+/**
+ * One file from the hub into the cache: continued where an interrupted download has stopped, and checked against the hash that
+ * the hub lists for it before it gets its name.
+ *
+ * @huggingface/hub's own downloads begin anew each time, repeat nothing and check nothing, and they name a snapshot by the last
+ * commit of a file where all other libraries take the repository's; so this is ours, and only the listing and uploads are its.
+ *
+ * While it is downloaded a file is `ETAG.HOST-PROCESS.incomplete`: its name is a claim. When the process ends it becomes
+ * `ETAG.incomplete`, which anyone may claim by renaming it, as what a process that is no more has left.
+ */
+
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { HubError } from "../errors.ts";
+import { cannotWrite, etagOf, type RemoteFile, written } from "./cache.ts";
+import { fetchAbout, MAX_REPETITIONS, networkReason, pause, type Subject } from "./request.ts";
+import type { Session } from "./session.ts";
+
+/** The status of an answer to a range that does not exist. */
+const OUT_OF_RANGE = 416;
+
+interface Download {
+  readonly session: Session;
+  readonly subject: Subject;
+  readonly url: string;
+  readonly file: RemoteFile;
+  /** Called with the number of its bytes that are there. */
+  readonly onBytes: (done: number) => void;
+}
+
+/** Downloads of this process by their blobs. */
+const underway = new Map<string, Promise<void>>();
+
+/** Downloads a file to `blob`, unless it is there. Throws HubError. */
+export async function downloadBlob(blob: string, download: Download): Promise<void> {
+  // Whether another one's download succeeds is its business: what counts is what it has left.
+  while (underway.has(blob)) await underway.get(blob)!.catch(() => {});
+  const isThere = statSync(blob, { throwIfNoEntry: false })?.size === download.file.size;
+  const started = isThere ? Promise.resolve() : downloadAlone(blob, download);
+  underway.set(blob, started);
+  await started.finally(() => underway.delete(blob));
+}
+
+async function downloadAlone(blob: string, download: Download): Promise<void> {
+  const partial = await PartialBlob.claim(blob, download.file);
+  try {
+    await fill(partial, download);
+    await partial.complete();
+  } finally {
+    await partial.release();
+  }
+}
+
+/** Receives all bytes and checks them. A partial file may be wrong from its beginning, so a whole second try is made of it. */
+async function fill(partial: PartialBlob, download: Download): Promise<void> {
+  const resumed = partial.size > 0;
+  await receive(partial, download);
+  if (partial.isRight()) return;
+  await partial.restart();
+  if (resumed) {
+    await receive(partial, download);
+    if (partial.isRight()) return;
+    await partial.restart();
+  }
+  const { name, file } = download.subject;
+  throw new HubError(
+    `${name}: ${file} arrived with other contents than the hub lists for it (its hash is another). Try again; where that does not help, something between here and ${new URL(download.url).host} changes files.`,
+  );
+}
+
+/** Transfers until the file has its size, again after each failure that something had arrived before. */
+async function receive(partial: PartialBlob, download: Download): Promise<void> {
+  const { session, subject, file, onBytes } = download;
+  let repetition = 0;
+  onBytes(partial.size);
+  while (partial.size < file.size) {
+    const before = partial.size;
+    try {
+      await transfer(partial, download);
+    } catch (error) {
+      session.signal?.throwIfAborted();
+      if (error instanceof HubError) throw error;
+      repetition = partial.size > before ? 1 : repetition + 1;
+      const reason = `the transfer of ${file.path} was interrupted: ${networkReason(error)}`;
+      if (repetition > MAX_REPETITIONS) {
+        throw new HubError(`${subject.name}: ${reason}. What has arrived is kept; the same command goes on with it.`);
+      }
+      await pause(session, subject, repetition, reason);
+    }
+  }
+}
+
+/** One request, for what is missing. */
+async function transfer(partial: PartialBlob, { session, subject, url, file, onBytes }: Download): Promise<void> {
+  const stalled = new AbortController();
+  const headers = { "accept-encoding": "identity", ...(partial.size > 0 && { range: `bytes=${partial.size}-` }) };
+  const response = await fetchAbout(session, subject, [OUT_OF_RANGE])(url, { headers, signal: stalled.signal });
+  const timer = setTimeout(() => stalled.abort(new Error("nothing arrived any more")), session.settings.stallTimeout);
+  try {
+    const start = response.status === 200 ? 0 : firstByte(response);
+    if (start !== partial.size) await partial.restart();
+    if (start !== partial.size) throw new Error("it was answered with another range");
+    for await (const bytes of response.body ?? []) {
+      timer.refresh();
+      await partial.append(bytes);
+      onBytes(partial.size);
+      if (partial.size > file.size) break;
+    }
+    if (partial.size < file.size) throw new Error("the connection ended early");
+  } finally {
+    clearTimeout(timer);
+    stalled.abort();
+  }
+}
+
+function firstByte(response: Response): number {
+  return Number(/^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")?.[1] ?? Number.NaN);
+}
+
+/** A file on its way, with the hash of what it has. */
+class PartialBlob {
+  private readonly blob: string;
+  private readonly file: RemoteFile;
+  private readonly path: string;
+  private readonly handle: FileHandle;
+  private hash: Hash;
+  /** Bytes that are there. */
+  size = 0;
+
+  private constructor(blob: string, file: RemoteFile, path: string, handle: FileHandle) {
+    this.blob = blob;
+    this.file = file;
+    this.path = path;
+    this.handle = handle;
+    this.hash = hashFor(file);
+  }
+
+  /** Takes over what there is of a blob, which is read for its hash. */
+  static async claim(blob: string, file: RemoteFile): Promise<PartialBlob> {
+    const path = `${blob}.${hostname()}-${process.pid}.incomplete`;
+    written(path, () => {
+      mkdirSync(dirname(blob), { recursive: true });
+      for (const left of leftovers(blob)) renameIfThere(left, path);
+    });
+    const handle = await open(path, "a").catch((error) => {
+      throw cannotWrite(path, error);
+    });
+    const partial = new PartialBlob(blob, file, path, handle);
+    if (statSync(path).size > file.size) await handle.truncate(0);
+    for await (const bytes of createReadStream(path)) {
+      partial.hash.update(bytes as Uint8Array);
+      partial.size += (bytes as Uint8Array).length;
+    }
+    return partial;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.handle.appendFile(bytes);
+    } catch (error) {
+      throw cannotWrite(this.path, error);
+    }
+    this.hash.update(bytes);
+    this.size += bytes.length;
+  }
+
+  async restart(): Promise<void> {
+    await this.handle.truncate(0);
+    this.hash = hashFor(this.file);
+    this.size = 0;
+  }
+
+  isRight(): boolean {
+    return this.size === this.file.size && this.hash.copy().digest("hex") === etagOf(this.file);
+  }
+
+  async complete(): Promise<void> {
+    try {
+      await this.handle.sync();
+    } catch (error) {
+      throw cannotWrite(this.path, error);
+    }
+    written(this.blob, () => renameSync(this.path, this.blob));
+  }
+
+  /** Leaves what is not complete to whoever comes next. */
+  async release(): Promise<void> {
+    await this.handle.close();
+    if (this.size > 0) renameIfThere(this.path, `${this.blob}.incomplete`);
+    else rmSync(this.path, { force: true });
+  }
+}
+
+/** What is left of a blob by processes that are no more. */
+function leftovers(blob: string): string[] {
+  const own = `${hostname()}-`;
+  return readdirSync(dirname(blob))
+    .filter((name) => name.startsWith(`${basename(blob)}.`) && name.endsWith(".incomplete"))
+    .filter((name) => {
+      const owner = name.slice(basename(blob).length + 1, -".incomplete".length);
+      return owner === "" || (owner.startsWith(own) && !isRunning(Number(owner.slice(own.length))));
+    })
+    .map((name) => join(dirname(blob), name));
+}
+
+function isRunning(processId: number): boolean {
+  if (processId === process.pid) return false; // This process downloads a blob once at a time.
+  try {
+    return process.kill(processId, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+/** sha256 of the contents, or git's sha1, which begins with a header. */
+function hashFor({ sha256, size }: RemoteFile): Hash {
+  return sha256 === undefined ? createHash("sha1").update(`blob ${size}\0`) : createHash("sha256");
+}

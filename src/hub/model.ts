@@ -1,0 +1,148 @@
+/**
+ * Models and adapters from the hub: the files that preftune reads of them, and no others.
+ *
+ * Of a repository with weights in several formats these are the safetensors: `pytorch_model.bin` is Python's pickle, which can
+ * run code when it is read. GGUF files are taken by their own names.
+ */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { isJsonObject, readJsonFile } from "../checkpoints/json.ts";
+import { CheckpointError, HubError } from "../errors.ts";
+import { formatReference, type HubReference, parseReference } from "./reference.ts";
+import { type HubOptions, openSession, stoppable } from "./session.ts";
+import { openSnapshot, type Snapshot } from "./snapshot.ts";
+
+/** What a name has come to. */
+export interface Resolved {
+  /** On this machine. */
+  readonly path: string;
+  /** The name with the commit that its files are of; a local path as it is. */
+  readonly reference: string;
+}
+
+/** Files of a model besides its weights, where it has them. */
+const MODEL_FILES = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+];
+const WEIGHTS = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+const ADAPTER_CONFIG = "adapter_config.json";
+const ADAPTER_WEIGHTS = "adapter_model.safetensors";
+
+/**
+ * A folder or GGUF file on this machine for the name of a model, which may be such a path itself. Throws ConfigError for a
+ * name that is misspelled, CheckpointError for what is nowhere, and HubError.
+ */
+export async function resolveModel(text: string, options: HubOptions = {}): Promise<Resolved> {
+  return await resolve(text, options, async (snapshot, { file }) => {
+    if (file !== undefined) return await fetchGguf(snapshot, file);
+    await snapshot.fetch(await modelFiles(snapshot));
+    return snapshot.folder;
+  });
+}
+
+/** A folder on this machine for the name of a PEFT adapter. Throws as resolveModel. */
+export async function resolveAdapter(text: string, options: HubOptions = {}): Promise<Resolved> {
+  return await resolve(text, options, async (snapshot, { name, file }) => {
+    if (file !== undefined) throw new HubError(`${name}: an adapter is a whole repository. Leave out /${file}.`);
+    for (const needed of [ADAPTER_CONFIG, ADAPTER_WEIGHTS]) {
+      if (!snapshot.paths.includes(needed)) throw new HubError(`${name}: has no ${needed}, so it is no PEFT adapter.`);
+    }
+    await snapshot.fetch([ADAPTER_CONFIG, ADAPTER_WEIGHTS]);
+    return snapshot.folder;
+  });
+}
+
+async function resolve(
+  text: string,
+  options: HubOptions,
+  fetchFiles: (snapshot: Snapshot, reference: HubReference) => Promise<string>,
+): Promise<Resolved> {
+  const reference = parseReference(text, "model");
+  if (reference === undefined) {
+    if (existsSync(text)) return { path: text, reference: text };
+    throw new CheckpointError(
+      `${text}: can't be opened (there is no such file or folder). Give a model folder or a .gguf file, or a name on the hub: org/name, or hf:org/name@revision.`,
+    );
+  }
+  const session = openSession(options);
+  return await stoppable(reference.name, session, async () => {
+    const snapshot = await openSnapshot(session, reference).catch((error) => {
+      throw text.startsWith("hf:") || !(error instanceof HubError) ? error : alsoLocal(text, error);
+    });
+    const path = await fetchFiles(snapshot, reference);
+    return { path, reference: formatReference(reference, snapshot.commit) };
+  });
+}
+
+/** A text like `runs/first` may have been meant as either. */
+function alsoLocal(text: string, error: HubError): HubError {
+  return new HubError(`${error.message}\nThere is no file or folder ${text} here either.`, { cause: error });
+}
+
+async function modelFiles(snapshot: Snapshot): Promise<string[]> {
+  const { paths } = snapshot;
+  const { name } = snapshot.reference;
+  const has = (path: string) => paths.includes(path);
+  if (!has("config.json")) throw new HubError(`${name}: ${withoutConfig(name, paths)}`);
+  if (!has("tokenizer.json")) {
+    throw new HubError(
+      `${name}: has no tokenizer.json. Save the model with transformers' AutoTokenizer.from_pretrained(...).save_pretrained(...) into a folder, and give that.`,
+    );
+  }
+  const texts = MODEL_FILES.filter(has);
+  if (has(WEIGHTS)) return [...texts, WEIGHTS];
+  if (has(INDEX)) {
+    await snapshot.fetch([INDEX]);
+    return [...texts, INDEX, ...shardsIn(join(snapshot.folder, INDEX))];
+  }
+  throw new HubError(`${name}: ${withoutWeights(paths)}`);
+}
+
+function withoutConfig(name: string, paths: readonly string[]): string {
+  const ggufs = paths.filter((path) => path.endsWith(".gguf")).map((path) => `hf:${name}/${path}`);
+  if (ggufs.length > 0) return `holds GGUF files. Name one of them: ${ggufs.slice(0, 12).join(", ")}.`;
+  if (paths.includes(ADAPTER_CONFIG))
+    return "holds a LoRA adapter. Give the model that it belongs to, and this as --adapter.";
+  return "has no config.json, so it is no model that transformers would load.";
+}
+
+function withoutWeights(paths: readonly string[]): string {
+  return paths.some((path) => /^pytorch_model.*\.bin$/.test(path))
+    ? "holds its weights as pytorch_model.bin alone, which can run code when it is read. Its pull requests on the hub may have one by SFconvertbot with safetensors, which is a revision (refs/pr/N); or load it with transformers and call model.save_pretrained(folder)."
+    : `has neither ${WEIGHTS} nor ${INDEX}.`;
+}
+
+/** The files that an index of shards names. */
+function shardsIn(path: string): string[] {
+  const map = readJsonFile(path).weight_map;
+  const names = [...new Set(Object.values(isJsonObject(map) ? map : {}))];
+  if (names.length === 0 || !names.every((name) => typeof name === "string")) {
+    throw new CheckpointError(`${path}: has no "weight_map" that names files.`);
+  }
+  return names;
+}
+
+/** Fetches a GGUF file, with all parts of one that is split, and returns the path of the one that was named. */
+async function fetchGguf(snapshot: Snapshot, file: string): Promise<string> {
+  const { name } = snapshot.reference;
+  if (!file.endsWith(".gguf")) {
+    throw new HubError(`${name}/${file}: a model is a whole repository, or one .gguf file in it.`);
+  }
+  const [, stem, count] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/.exec(file) ?? [];
+  const part = (i: number) => `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
+  const files = count === undefined ? [file] : Array.from({ length: Number(count) }, (_, i) => part(i));
+  const missing = files.find((path) => !snapshot.paths.includes(path));
+  if (missing !== undefined) {
+    const ggufs = snapshot.paths.filter((path) => path.endsWith(".gguf")).slice(0, 12);
+    const has = ggufs.length === 0 ? "It has no GGUF files." : `It has ${ggufs.join(", ")}.`;
+    throw new HubError(`${name}: has no file ${JSON.stringify(missing)}. ${has}`);
+  }
+  await snapshot.fetch(files);
+  return join(snapshot.folder, file);
+}

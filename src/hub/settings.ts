@@ -1,0 +1,59 @@
+/**
+ * Where the hub is and where its files are kept, from the environment variables that every Hugging Face library reads:
+ * HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DOWNLOAD_TIMEOUT.
+ */
+
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+export interface HubSettings {
+  /** The hub's address, without a slash at its end. */
+  readonly endpoint: string;
+  /** The folder that holds `models--org--name` and its like. */
+  readonly cache: string;
+  readonly token: string | undefined;
+  /** Where a token is looked for when HF_TOKEN has none. */
+  readonly tokenFile: string;
+  /** Only what is in the cache is used. */
+  readonly offline: boolean;
+  /** Milliseconds without an answer or a byte after which a request is given up and tried again. */
+  readonly stallTimeout: number;
+  /** Milliseconds before the first repetition of a request; doubled before each further one. */
+  readonly retryDelay: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The settings that an environment gives, the process's if none is passed. */
+export function hubSettings(environment: Environment = process.env): HubSettings {
+  const folder = (name: string) => (environment[name] ? expandHome(environment[name]) : undefined);
+  const home = folder("HF_HOME") ?? join(folder("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
+  const tokenFile = folder("HF_TOKEN_PATH") ?? join(home, "token");
+  const seconds = Number(environment.HF_HUB_DOWNLOAD_TIMEOUT);
+  return {
+    endpoint: (environment.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, ""),
+    cache: folder("HF_HUB_CACHE") ?? folder("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
+    token: environment.HF_TOKEN?.trim() || environment.HUGGING_FACE_HUB_TOKEN?.trim() || readToken(tokenFile),
+    tokenFile,
+    offline: isTrue(environment.HF_HUB_OFFLINE || environment.TRANSFORMERS_OFFLINE),
+    stallTimeout: seconds > 0 ? 1000 * seconds : 30_000,
+    retryDelay: 500,
+  };
+}
+
+function expandHome(path: string): string {
+  return path.replace(/^~(?=$|[/\\])/, homedir());
+}
+
+function isTrue(value: string | undefined): boolean {
+  return ["1", "ON", "YES", "TRUE"].includes(value?.toUpperCase() ?? "");
+}
+
+function readToken(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8").trim() || undefined;
+  } catch {
+    return undefined; // No token is the usual case; a refusal says where one is looked for.
+  }
+}
