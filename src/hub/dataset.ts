@@ -59,7 +59,7 @@ async function splitFiles(
   const [first, second] = parts;
   const named = first === undefined ? undefined : configNamed(first, configs, snapshot);
   if (second !== undefined && named === undefined) {
-    throw new HubError(`${name}: has no configuration ${JSON.stringify(first)}. ${listOfConfigs(configs)}`);
+    throw new HubError(`${name}: has no configuration ${JSON.stringify(first)}. ${choiceOf(name, configs)}`);
   }
   const config = named ?? defaultConfig(name, configs, first);
   const splits = splitsOf(config, snapshot.paths);
@@ -92,7 +92,7 @@ function defaultConfig(name: string, configs: readonly DatasetConfig[], asked: s
   const config = configs.find(({ isDefault }) => isDefault);
   if (config) return config;
   const what = asked === undefined ? "has several configurations" : `has no configuration ${JSON.stringify(asked)}`;
-  throw new HubError(`${name}: ${what}. ${listOfConfigs(configs)}`);
+  throw new HubError(`${name}: ${what}. ${choiceOf(name, configs)}`);
 }
 
 interface Choice {
@@ -117,8 +117,8 @@ function chosenSplit({ name, config, splits, asked, purpose }: Choice): readonly
   throw new HubError(`${name}: ${what}. Give one of ${choices.join(", ")}.`);
 }
 
-function listOfConfigs(configs: readonly DatasetConfig[]): string {
-  return `Give one of ${configs.map(({ name }) => name).join(", ")} after a colon.`;
+function choiceOf(repo: string, configs: readonly DatasetConfig[]): string {
+  return `Give one of ${configs.map(({ name }) => `hf:${repo}:${name}`).join(", ")}.`;
 }
 
 function withoutData({ reference, session, paths }: Snapshot): string {
