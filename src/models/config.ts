@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { describeJson, isJsonObject } from "../checkpoints/json.ts";
 import { CheckpointError } from "../errors.ts";
+import { gelu, geluTanh } from "../tensor/index.ts";
 import type { RotaryOptions, RotaryScaling } from "./rotary.ts";
 
 export const positive = z.number().int().positive();
@@ -11,6 +12,16 @@ export const positive = z.number().int().positive();
 /** A setting of which only one value can be computed. */
 export const only = <T extends string | number | boolean>(value: T) =>
   z.literal(value, { error: `only ${JSON.stringify(value)} is supported` });
+
+/** Activations of plain feed-forward layers, by the names of configurations; all but the first are one approximation. */
+export const activations = {
+  gelu,
+  gelu_new: geluTanh,
+  gelu_fast: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+} as const;
+
+export const activationSetting = z.enum(Object.keys(activations) as (keyof typeof activations)[]);
 
 /** Settings that nearly all families of Llama's kind have. */
 export const decoderShape = {
@@ -24,12 +35,27 @@ export const decoderShape = {
   rope_theta: z.number().positive().nullish(),
   rope_scaling: z.unknown().optional(),
   rope_parameters: z.unknown().optional(),
+  partial_rotary_factor: z.number().positive().nullish(),
 };
 
 /** Settings of sliding windows where the layers have kinds. */
 export const windowShape = {
   sliding_window: positive.nullish(),
   layer_types: z.array(z.enum(["full_attention", "sliding_attention"])).nullish(),
+};
+
+/** Settings that Gemma 2 and 3 have in common. */
+export const gemmaShape = {
+  ...decoderShape,
+  ...windowShape,
+  head_dim: positive.default(256),
+  sliding_window: positive.nullable().default(4096),
+  rms_norm_eps: z.number().positive().default(1e-6),
+  attention_bias: z.boolean().default(false),
+  query_pre_attn_scalar: z.number().positive().default(256),
+  tie_word_embeddings: z.boolean().default(true),
+  hidden_activation: only("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
+  use_bidirectional_attention: only(false).nullish(),
 };
 
 /** Checks a configuration. Throws CheckpointError naming the first setting that is missing or not supported. */
@@ -102,7 +128,7 @@ interface RotaryDefaults {
   readonly headDim: number;
   /** The base where the configuration has none; 10,000 if not given. */
   readonly base?: number;
-  /** The share of a head that is turned where the configuration has none; all if not given. */
+  /** The share of a head that is turned where the configuration has none; families without it turn whole heads. */
   readonly partial?: number;
 }
 
@@ -117,8 +143,11 @@ export function readRotary(c: RotarySettings, defaults: RotaryDefaults): RotaryO
     throw new CheckpointError(`${source}: config.json: rope_scaling must be an object, not ${describeJson(raw)}`);
   }
   const own = typeof raw.rope_theta === "number" ? raw.rope_theta : undefined;
-  const base = c.rope_theta ?? own ?? defaults.base ?? 10_000;
+  const base = own ?? c.rope_theta ?? defaults.base ?? 10_000;
   const given = typeof raw.partial_rotary_factor === "number" ? raw.partial_rotary_factor : c.partial_rotary_factor;
+  if (defaults.partial === undefined && (given ?? 1) !== 1) {
+    throw new CheckpointError(`${source}: config.json: partial_rotary_factor: only 1 is supported`);
+  }
   const partial = given ?? defaults.partial ?? 1;
   const dimensions = Math.trunc(headDim * partial);
   if (dimensions < 2 || dimensions > headDim || dimensions % 2 !== 0) {
@@ -138,15 +167,14 @@ interface ScalingContext extends RotarySettings {
 const SCALINGS: Readonly<Record<string, (settings: Settings, context: ScalingContext) => RotaryScaling | undefined>> = {
   default: () => undefined,
   linear: (s) => ({ type: "linear", factor: s.number("factor") }),
-  llama3: (s) => ({
+  llama3: (s, c) => ({
     type: "llama3",
     factor: s.number("factor"),
     lowFrequencyFactor: s.number("low_freq_factor"),
     highFrequencyFactor: s.number("high_freq_factor"),
-    originalMaxPositions: s.number("original_max_position_embeddings"),
+    originalMaxPositions: s.optional("original_max_position_embeddings") ?? c.max_position_embeddings,
   }),
   longrope: readLongRope,
-  su: readLongRope,
   yarn: readYarn,
 };
 

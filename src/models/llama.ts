@@ -14,7 +14,6 @@ const configSchema = z.object({
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
   hidden_act: only("silu").default("silu"),
-  partial_rotary_factor: only(1).nullish(),
   pretraining_tp: only(1).nullish(),
 });
 

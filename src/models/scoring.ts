@@ -1,7 +1,7 @@
 /**
  * From token rows to log-probabilities of completions.
  *
- *   log p(target) = z_target - log sum_v exp z_v,   z = hidden W^T
+ *   log p(target) = z_target - log sum_v exp z_v,   z = hidden W^T (capped by tanh where the model caps its logits)
  *
  * z_target is taken as the dot product of the hidden row with the target's own row of W rather than picked out of z:
  * the gradient then is a gather of rows and one product with softmax(z), without a scatter over the vocabulary.
@@ -9,6 +9,7 @@
 
 import {
   type Dim,
+  div,
   gather,
   input,
   logSumExp,
@@ -18,13 +19,18 @@ import {
   reshape,
   sub,
   type Tensor,
+  tanh,
 } from "../tensor/index.ts";
 import type { LanguageModel, TokenInputs } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 
-/** Logits of hidden rows: hidden [R, d], head [V, d], result [R, V]. */
-export function rowLogits(hidden: Tensor, head: Tensor): Tensor {
-  return matmul(hidden, head, { transB: true });
+/** Logits of a model's hidden rows: hidden [R, d], head [V, d], result [R, V]. */
+export function rowLogits(model: Pick<LanguageModel, "logitCap">, hidden: Tensor, head: Tensor): Tensor {
+  return capped(model, matmul(hidden, head, { transB: true }));
+}
+
+function capped({ logitCap }: Pick<LanguageModel, "logitCap">, logits: Tensor): Tensor {
+  return logitCap === undefined ? logits : mul(logitCap, tanh(div(logits, logitCap)));
 }
 
 /** Scored rows: hidden [R, d], their logits [R, V], and each target's log-probability [R], in nats. */
@@ -35,9 +41,9 @@ export interface ScoredRows {
 }
 
 /** Log-probability of each target given its hidden row: hidden [R, d], head [V, d], targets [R]. */
-function scoreRows(hidden: Tensor, head: Tensor, targets: Tensor): ScoredRows {
-  const logits = rowLogits(hidden, head);
-  const chosen = reduceSum(mul(hidden, gather(head, targets)), [-1]);
+function scoreRows(model: LanguageModel, hidden: Tensor, head: Tensor, targets: Tensor): ScoredRows {
+  const logits = rowLogits(model, hidden, head);
+  const chosen = capped(model, reduceSum(mul(hidden, gather(head, targets)), [-1]));
   return { hidden, logits, tokens: sub(chosen, reshape(logSumExp(logits), [hidden.shape[0]!])) };
 }
 
@@ -78,7 +84,7 @@ export function scoreCompletions(
   inputs: PackedInputs,
 ): ScoredRows & { completions: Tensor } {
   const { hidden } = model.forward(parameters, inputs);
-  const rows = scoreRows(hidden, parameters.tensor(model.headWeight), inputs.targets);
+  const rows = scoreRows(model, hidden, parameters.tensor(model.headWeight), inputs.targets);
   const summed = matmul(inputs.membership, reshape(rows.tokens, ["R", 1])); // [C, 1]
   return { ...rows, completions: reshape(summed, [summed.shape[0]!]) };
 }

@@ -5,11 +5,12 @@
  */
 
 import type { Value } from "../runtime/runtime.ts";
-import { cacheParts, ownOutput, pastInput } from "./decode.ts";
+import { cacheParts, ownOutput, PAST_POSITIONS, pastInput } from "./decode.ts";
 
 /** A token on its way into the cache. */
 export interface CacheRow {
   readonly owner: number;
+  readonly position: number;
   /** The owner whose rows it sees besides its own: the prompt's; for a token of a prompt itself, the prompt's again. */
   readonly prompt: number;
 }
@@ -20,6 +21,7 @@ export class KeyValueCache {
   private readonly width: number;
   private readonly buffers: Map<string, Float32Array<ArrayBuffer>>;
   private owners = new Int32Array(INITIAL_ROWS);
+  private positions = new BigInt64Array(INITIAL_ROWS);
   private rows = 0;
 
   /** An empty cache for `layers` layers whose keys and values have `width` elements each. */
@@ -33,15 +35,15 @@ export class KeyValueCache {
     return this.rows;
   }
 
-  /** The past as inputs of the decode program: views [length, width], without a copy. */
+  /** The past as inputs of the decode program: views [length, width] and [length], without a copy. */
   past(): Record<string, Value> {
     const dims = [this.rows, this.width];
-    return Object.fromEntries(
-      [...this.buffers].map(([part, data]) => [
-        pastInput(part),
-        { dims, data: data.subarray(0, this.rows * this.width) },
-      ]),
-    );
+    const parts = [...this.buffers].map(([part, data]) => [
+      pastInput(part),
+      { dims, data: data.subarray(0, this.rows * this.width) },
+    ]);
+    const positions = { dims: [this.rows], data: this.positions.subarray(0, this.rows) };
+    return { ...Object.fromEntries(parts), [PAST_POSITIONS]: positions };
   }
 
   /** Who sees whom when these rows are appended: 0 where a row may look, -infinity where not [rows, length + rows]. */
@@ -70,6 +72,10 @@ export class KeyValueCache {
       added.map(({ owner }) => owner),
       this.rows,
     );
+    this.positions.set(
+      added.map(({ position }) => BigInt(position)),
+      this.rows,
+    );
     this.rows += added.length;
   }
 
@@ -80,6 +86,7 @@ export class KeyValueCache {
     if (2 * kept.length > this.rows) return;
     kept.forEach((from, to) => {
       this.owners[to] = this.owners[from]!;
+      this.positions[to] = this.positions[from]!;
       for (const data of this.buffers.values()) {
         data.copyWithin(to * this.width, from * this.width, (from + 1) * this.width);
       }
@@ -93,6 +100,9 @@ export class KeyValueCache {
     const owners = new Int32Array(capacity);
     owners.set(this.owners);
     this.owners = owners;
+    const positions = new BigInt64Array(capacity);
+    positions.set(this.positions);
+    this.positions = positions;
     for (const [part, data] of this.buffers) {
       const grown = new Float32Array(capacity * this.width);
       grown.set(data.subarray(0, this.rows * this.width));

@@ -5,20 +5,21 @@
 
 import type { LanguageModel } from "../models/index.ts";
 import type { Parameters } from "../models/parameters.ts";
-import { rotaryInputs } from "../models/scoring.ts";
-import { input, logSumExp, matmul, type Program, reshape } from "../tensor/index.ts";
+import { rotaryInputs, rowLogits } from "../models/scoring.ts";
+import { input, logSumExp, type Program, reshape } from "../tensor/index.ts";
 
 /** What is cached of a token: a key and a value in each layer. */
 export function cacheParts(layers: number): string[] {
   return Array.from({ length: layers }, (_, layer) => [`${layer}.key`, `${layer}.value`]).flat();
 }
 
+export const PAST_POSITIONS = "past.positions";
 export const pastInput = (part: string): string => `past.${part}`;
 export const ownOutput = (part: string): string => `own.${part}`;
 
 /**
  * Builds the program. Inputs besides the parameters: "tokens", "positions" [T], "mask" [T, S + T], "rows" [R], the rotary
- * tables, and the past of each cache part [S, cacheWidth]. Outputs: "logits" [R, V], "logNormalizers" [R] (their log-sum-exp),
+ * tables, the past of each cache part [S, cacheWidth], and its positions [S] where the model has sliding windows. Outputs: "logits" [R, V], "logNormalizers" [R] (their log-sum-exp),
  * and of each cache part the new tokens' own [T, cacheWidth].
  */
 export function decodeProgram(model: LanguageModel, parameters: Parameters): Program {
@@ -33,8 +34,9 @@ export function decodeProgram(model: LanguageModel, parameters: Parameters): Pro
       key: past(`${layer}.key`),
       value: past(`${layer}.value`),
     })),
+    pastPositions: input(PAST_POSITIONS, ["S"], "int64"),
   });
-  const logits = matmul(hidden, parameters.tensor(model.headWeight), { transB: true });
+  const logits = rowLogits(model, hidden, parameters.tensor(model.headWeight));
   const own = cache.flatMap(({ key, value }, layer) => [
     [ownOutput(`${layer}.key`), key] as const,
     [ownOutput(`${layer}.value`), value] as const,

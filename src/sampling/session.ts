@@ -139,11 +139,9 @@ export class Session {
     return [...groups.values()].flatMap(({ sequences }) => sequences);
   }
 
-  /** Rows that the rotary tables need: one a position, and for the engine's kernel no fewer than a run has tokens. */
+  /** Rows that the rotary tables need: one a position. */
   private rotaryRows(): number {
-    const positions = this.queue.map(({ prompt, limit }) => prompt.tokens.length + limit);
-    const tokensPerRun = PROMPT_TOKENS_PER_RUN + this.settings.batchSize;
-    return positions.reduce((most, count) => Math.max(most, count), tokensPerRun);
+    return this.queue.reduce((most, { prompt, limit }) => Math.max(most, prompt.tokens.length + limit), 1);
   }
 
   /** Takes sequences from the queue while there is room. */

@@ -35,11 +35,11 @@ export function needsReferenceRows({ rowStatistics = [] }: Pick<Objective, "rowS
 /** The declared statistics [R] of rows whose logits under the policy are given [R, V]. */
 export function rowStatistics(
   { rowStatistics: names = [] }: Pick<Objective, "rowStatistics">,
-  { hiddenSize, vocabularySize }: Pick<LanguageModel, "hiddenSize" | "vocabularySize">,
+  model: Pick<LanguageModel, "hiddenSize" | "vocabularySize" | "logitCap">,
   policy: Tensor,
 ): Partial<Record<RowStatistic, Tensor>> {
   const rows = policy.shape[0]!;
-  const hidden = input(referenceRowsInput, [rows, hiddenSize]);
-  const reference = rowLogits(hidden, input(referenceHeadInput, [vocabularySize, hiddenSize]));
+  const hidden = input(referenceRowsInput, [rows, model.hiddenSize]);
+  const reference = rowLogits(model, hidden, input(referenceHeadInput, [model.vocabularySize, model.hiddenSize]));
   return Object.fromEntries(names.map((name) => [name, reshape(definitions[name]({ policy, reference }), [rows])]));
 }

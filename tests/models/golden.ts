@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
-import { packExamples } from "../../src/data/microbatch.ts";
+import { longestSequence, packExamples } from "../../src/data/microbatch.ts";
 import { type LanguageModel, modelFor, rotaryInputValues, type Weights } from "../../src/models/index.ts";
 import type { Parameters } from "../../src/models/parameters.ts";
 import { packedInputs, scoreCompletions } from "../../src/models/scoring.ts";
@@ -95,10 +95,11 @@ export async function compileScorer(options: ScorerOptions): Promise<Scorer> {
   disposables.push(program);
 
   return async (examples, weights, coefficients = []) => {
+    const given = examples.map(tokenized);
     const results = await program.run({
       ...weights,
-      ...rotaryInputValues(model, model.maxPositions),
-      ...batchInputs(packExamples(examples.map(tokenized))),
+      ...rotaryInputValues(model, longestSequence(given)),
+      ...batchInputs(packExamples(given)),
       coefficients: arrayOf([coefficients.length], coefficients),
     });
     return {

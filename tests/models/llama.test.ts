@@ -83,16 +83,16 @@ describe("a configuration", () => {
       throw new Error("the configuration was accepted");
     };
     expect(refusal({ model_type: "mamba" })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: the architecture "mamba" is not supported (supported: llama)"`,
+      `"CheckpointError: models/tiny: the architecture "mamba" is not supported (supported: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3, olmo2, smollm3, gpt2, gpt_neox)"`,
     );
     expect(refusal({ hidden_act: "gelu" })).toMatchInlineSnapshot(
       `"CheckpointError: models/tiny: config.json: hidden_act: only "silu" is supported"`,
     );
     expect(refusal({ rope_scaling: { rope_type: "ntk", factor: 4 } })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: rope_scaling of type "ntk" is not supported (supported: default, linear, llama3, longrope, su, yarn)"`,
+      `"CheckpointError: models/tiny: rope_scaling of type "ntk" is not supported (supported: default, linear, llama3, longrope, yarn)"`,
     );
     expect(refusal({ rope_parameters: { rope_type: "dynamic", rope_theta: 1e4, factor: 2 } })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: rope_scaling of type "dynamic" is not supported (supported: default, linear, llama3, longrope, su, yarn)"`,
+      `"CheckpointError: models/tiny: rope_scaling of type "dynamic" is not supported (supported: default, linear, llama3, longrope, yarn)"`,
     );
     expect(refusal({ rope_scaling: { rope_type: "llama3", factor: 4 } })).toMatchInlineSnapshot(
       `"CheckpointError: models/tiny: rope_scaling.low_freq_factor must be a number"`,

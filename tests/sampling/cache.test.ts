@@ -18,7 +18,7 @@ function outputsFor(ids: readonly number[]): Record<string, Value> {
 }
 
 const none = Number.NEGATIVE_INFINITY;
-const row = (owner: number, prompt = owner) => ({ owner, prompt });
+const row = (owner: number, prompt = owner, position = 0) => ({ owner, prompt, position });
 
 describe("the mask", () => {
   test("shows a token its prompt, its own sequence up to itself, and nothing else", () => {
@@ -61,7 +61,7 @@ test("rows stay in order of arrival while owners come and go, and rows that are 
         if ("append" in act) {
           const added = act.append.map((owner, i) => ({ owner, id: seen.length + i }));
           cache.append(
-            added.map(({ owner }) => row(owner)),
+            added.map(({ owner, id }) => row(owner, owner, id)),
             outputsFor(added.map(({ id }) => id)),
           );
           seen.push(...added);
@@ -77,6 +77,7 @@ test("rows stay in order of arrival while owners come and go, and rows that are 
       }
       const past = cache.past();
       const ids = outputsFor(rows.map(({ id }) => id));
+      expect(Array.from(past["past.positions"]!.data, Number)).toEqual(rows.map(({ id }) => id));
       for (const part of PARTS) expect(past[`past.${part}`]).toEqual(ids[`own.${part}`]);
       const visible = Array.from(cache.mask([row(3)]).data, Number).slice(0, rows.length);
       expect(visible.map((x) => x === 0)).toEqual(rows.map(({ owner }) => owner === 3));

@@ -69,6 +69,20 @@ export const PRE_NORMS: NormNames = {
   beforeFeedForward: "post_attention_layernorm",
 };
 
+/** Norms before and after both, by Gemma's names. */
+export const AROUND_NORMS: NormNames = {
+  beforeAttention: "input_layernorm",
+  afterAttention: "post_attention_layernorm",
+  beforeFeedForward: "pre_feedforward_layernorm",
+  afterFeedForward: "post_feedforward_layernorm",
+};
+
+/** Norms after attention and after the feed-forward layer, by OLMo 2's names. */
+export const POST_NORMS: NormNames = {
+  afterAttention: "post_attention_layernorm",
+  afterFeedForward: "post_feedforward_layernorm",
+};
+
 const EMBEDDING = "model.embed_tokens.weight";
 
 /** The model of these options. */

@@ -1,0 +1,42 @@
+/**
+ * Gemma 2 (Gemma Team 2024, arXiv 2408.00118): norms before and after attention and feed-forward, whose gain is 1 + weight;
+ * scores and logits capped by tanh; every second layer sees a window only.
+ */
+
+import { z } from "zod";
+import type { JsonObject } from "../checkpoints/checkpoint.ts";
+import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
+import { decoderSizes, gemmaShape, layerTypes, positive, readConfig, readRotary } from "./config.ts";
+import type { LanguageModel } from "./model.ts";
+
+const configSchema = z.object({
+  ...gemmaShape,
+  max_position_embeddings: positive.default(8192),
+  final_logit_softcapping: z.number().positive().nullable().default(30),
+  attn_logit_softcapping: z.number().positive().nullable().default(50),
+});
+
+/** Reads a Gemma 2 `config.json`. Throws CheckpointError for a setting that is missing or not supported. */
+export function gemma2(config: JsonObject, source: string): LanguageModel {
+  const c = readConfig(configSchema, config, source);
+  const sizes = decoderSizes(c, source);
+  const window = c.sliding_window ?? undefined;
+  const types = layerTypes(c.layer_types, sizes.layers, (i) => i % 2 === 0, source);
+  return decoder({
+    ...sizes,
+    family: "gemma2",
+    maxPositions: c.max_position_embeddings,
+    tied: c.tie_word_embeddings,
+    norms: AROUND_NORMS,
+    gainFromOne: true,
+    epsilon: c.rms_norm_eps,
+    biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias },
+    activation: "geluTanh",
+    embeddingScale: Math.sqrt(sizes.hiddenSize),
+    attentionScale: 1 / Math.sqrt(c.query_pre_attn_scalar),
+    attentionCap: c.attn_logit_softcapping ?? undefined,
+    logitCap: c.final_logit_softcapping ?? undefined,
+    rotary: [readRotary(c, { source, headDim: sizes.headDim })],
+    layer: (i) => ({ window: types[i] === "sliding_attention" ? window : undefined }),
+  });
+}

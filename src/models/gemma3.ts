@@ -1,0 +1,54 @@
+/**
+ * Gemma 3's text models (Gemma Team 2025, arXiv 2503.19786): Gemma 2 without caps, with norms of each head's queries and
+ * keys, and five layers that see a window for each that sees all, the two kinds turning by different rotary bases.
+ */
+
+import { z } from "zod";
+import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
+import { isJsonObject } from "../checkpoints/json.ts";
+import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
+import { decoderSizes, gemmaShape, layerTypes, positive, readConfig, readRotary } from "./config.ts";
+import type { LanguageModel } from "./model.ts";
+
+const configSchema = z.object({
+  ...gemmaShape,
+  max_position_embeddings: positive.default(131_072),
+  final_logit_softcapping: z.number().positive().nullish(),
+  attn_logit_softcapping: z.null({ error: "only null is supported" }).nullish(),
+  sliding_window_pattern: positive.default(6),
+  rope_local_base_freq: z.number().positive().default(10_000),
+});
+
+/** Reads the `config.json` of a Gemma 3 text model. Throws CheckpointError for a setting that is missing or not supported. */
+export function gemma3(config: JsonObject, source: string): LanguageModel {
+  const c = readConfig(configSchema, config, source);
+  const sizes = decoderSizes(c, source);
+  const window = c.sliding_window ?? undefined;
+  const pattern = c.sliding_window_pattern;
+  const types = layerTypes(c.layer_types, sizes.layers, (i) => (i + 1) % pattern !== 0, source);
+  // transformers 5 keeps the parameters of each kind of layer apart; before, `rope_scaling` was that of layers that see all.
+  const byType = isJsonObject(c.rope_parameters as Json) ? (c.rope_parameters as JsonObject) : undefined;
+  const global = byType ? { ...c, rope_parameters: byType.full_attention } : c;
+  const local = { ...c, rope_theta: null, rope_scaling: null, rope_parameters: byType?.sliding_attention };
+  const { headDim } = sizes;
+  return decoder({
+    ...sizes,
+    family: "gemma3_text",
+    maxPositions: c.max_position_embeddings,
+    tied: c.tie_word_embeddings,
+    norms: AROUND_NORMS,
+    gainFromOne: true,
+    epsilon: c.rms_norm_eps,
+    biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias },
+    queryKeyNorm: "head",
+    activation: "geluTanh",
+    embeddingScale: Math.sqrt(sizes.hiddenSize),
+    attentionScale: 1 / Math.sqrt(c.query_pre_attn_scalar),
+    logitCap: c.final_logit_softcapping ?? undefined,
+    rotary: [
+      readRotary(global, { source, headDim, base: 1_000_000 }),
+      readRotary(local, { source, headDim, base: c.rope_local_base_freq }),
+    ],
+    layer: (i) => (types[i] === "sliding_attention" ? { rotary: 1, window } : { rotary: 0 }),
+  });
+}

@@ -1,0 +1,47 @@
+/** Qwen 2 and 2.5 (Yang et al. 2024): Llama with biases of queries, keys and values, and windows in the upper layers. */
+
+import { z } from "zod";
+import type { JsonObject } from "../checkpoints/checkpoint.ts";
+import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
+import {
+  decoderShape,
+  decoderSizes,
+  layerTypes,
+  only,
+  positive,
+  readConfig,
+  readRotary,
+  windowShape,
+} from "./config.ts";
+import type { LanguageModel } from "./model.ts";
+
+const configSchema = z.object({
+  ...decoderShape,
+  ...windowShape,
+  max_position_embeddings: positive.default(32_768),
+  rms_norm_eps: z.number().positive().default(1e-6),
+  use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.number().int().min(0).default(28),
+  tie_word_embeddings: z.boolean().default(false),
+  hidden_act: only("silu").default("silu"),
+});
+
+/** Reads a Qwen 2 `config.json`. Throws CheckpointError for a setting that is missing or not supported. */
+export function qwen2(config: JsonObject, source: string): LanguageModel {
+  const c = readConfig(configSchema, config, source);
+  const sizes = decoderSizes(c, source);
+  const window = c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined;
+  const types = layerTypes(c.layer_types, sizes.layers, (i) => i >= c.max_window_layers, source);
+  return decoder({
+    ...sizes,
+    family: "qwen2",
+    maxPositions: c.max_position_embeddings,
+    tied: c.tie_word_embeddings,
+    norms: PRE_NORMS,
+    epsilon: c.rms_norm_eps,
+    biases: { queryKeyValue: true },
+    activation: "silu",
+    rotary: [readRotary(c, { source, headDim: sizes.headDim })],
+    layer: (i) => ({ window: types[i] === "sliding_attention" ? window : undefined }),
+  });
+}
