@@ -60,6 +60,11 @@ describe("the demo, with fewer samples", () => {
     expect(report.divergence.standardError).toBeLessThan(report.divergence.mean);
   });
 
+  it("has nothing to warn of", () => {
+    expect(report.run.warnings).toEqual([]);
+    expect(existsSync(join(output, "warnings.jsonl"))).toBe(false);
+  });
+
   it("leaves a run directory whose model writes the reviews that were shown", async () => {
     expect(report.run.result).toBe(join(output, "model"));
     await using tuned = await loadModel(report.run.result!);
