@@ -23,6 +23,8 @@ export interface GgufTensor {
 
 export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** Where each value lies in the file, the number of its type before it. */
+  readonly metadataRanges: ReadonlyMap<string, { readonly begin: number; readonly end: number }>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
@@ -48,19 +50,22 @@ export function readGgufHeader(file: RandomAccessFile): GgufHeader {
   const tensorCount = reader.count("tensors", 24);
   const metadataCount = reader.count("metadata entries", 13);
   const metadata = new Map<string, MetadataValue>();
+  const metadataRanges = new Map<string, { begin: number; end: number }>();
   for (let i = 0; i < metadataCount; i++) {
     const key = reader.string("a metadata key");
     if (metadata.has(key))
       throw new CheckpointError(
         `${file.path}: the metadata key ${JSON.stringify(key)} is there twice. ${GET_IT_AGAIN}`,
       );
+    const begin = reader.position;
     metadata.set(key, readValue(reader, reader.uint32(), key, 0));
+    metadataRanges.set(key, { begin, end: reader.position });
   }
   const raw: RawTensor[] = [];
   for (let i = 0; i < tensorCount; i++) raw.push(readTensorInfo(reader));
   const alignment = alignmentOf(file, metadata);
   const dataStart = Math.ceil(reader.position / alignment) * alignment;
-  return { metadata, tensors: placeTensors(file, raw, dataStart, alignment) };
+  return { metadata, metadataRanges, tensors: placeTensors(file, raw, dataStart, alignment) };
 }
 
 function checkMagicAndVersion(reader: ForwardReader): void {

@@ -77,6 +77,11 @@ export function preTokenizerOf(name: string): PreTokenizer | undefined {
   return BY_NAME.get(name);
 }
 
+/** All names that are known; of several for one way of splitting the one that its first models have comes first. */
+export function preTokenizerNames(): string[] {
+  return [...new Set(["gpt-2", "llama-bpe", ...BY_NAME.keys()])];
+}
+
 function sequence(...pretokenizers: JsonObject[]): JsonObject {
   return { type: "Sequence", pretokenizers };
 }

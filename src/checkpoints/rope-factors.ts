@@ -39,7 +39,7 @@ export function fitLlama3Scaling(
 }
 
 /** The divisor of every frequency, [headDim / 2]. */
-function llama3Divisors(scaling: Llama3Scaling, theta: number, headDim: number): number[] {
+export function llama3Divisors(scaling: Llama3Scaling, theta: number, headDim: number): number[] {
   const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = scaling;
   return Array.from({ length: headDim / 2 }, (_, i) => {
     const wavelength = wavelengthOf(i, theta, headDim);

@@ -1,8 +1,8 @@
 /** What is said when a run is asked to stop, and when it has. */
 
+import { commandLine } from "../command-line.ts";
 import type { MethodName } from "../objectives/index.ts";
 import type { RunResult } from "../training/observer.ts";
-import { commandLine } from "./shell.ts";
 
 export const stoppingText = "preftune: finishing this step, then saving; Ctrl-C again to stop at once.";
 

@@ -32,8 +32,9 @@ const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; read
   diagnostics: { imports: [], types: ["data"] },
   training: { imports: BELOW_TRAINING },
   evaluation: { imports: [...BELOW_TRAINING, "training"] },
+  export: { imports: [...BELOW_TRAINING, "training"] },
   demo: { imports: [...BELOW_TRAINING, "training", "evaluation"] },
-  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "demo"] },
+  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "demo"] },
 };
 
 interface Import {

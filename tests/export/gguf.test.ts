@@ -1,0 +1,157 @@
+/**
+ * GGUF files that preftune writes, opened again by itself. That transformers opens them and says the same is checked by
+ * tests/reference/export_roundtrip.py.
+ */
+
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import type { Checkpoint, JsonObject } from "../../src/checkpoints/checkpoint.ts";
+import { readEntries } from "../../src/checkpoints/gguf-entries.ts";
+import { writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
+import { openCheckpoint } from "../../src/checkpoints/open.ts";
+import { type ExportOptions, exportModel } from "../../src/export/export.ts";
+import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
+import { writeTinyModel } from "../cli/support.ts";
+
+const STORIES = fileURLToPath(new URL("../../../shared/models/stories260K", import.meta.url));
+const TINY_GGUF = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
+
+const scratch = mkdtempSync(join(tmpdir(), "preftune-gguf-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+const at = (name: string) => join(scratch, name);
+const model = writeTinyModel(at("model"));
+
+const TEXTS = [
+  "A film that I'd see again in 2027: 3 hours, 4 stars!",
+  "  spaces,\ttabs\nand lines\n\n",
+  "Ünïcödé ½ 漢字 🙂 <|im_start|>user\nHi<|im_end|>",
+];
+
+async function exported(name: string, options: Omit<ExportOptions, "output" | "format">): Promise<Checkpoint> {
+  const output = at(name);
+  await exportModel({ ...options, format: "gguf", output });
+  return openCheckpoint(output);
+}
+
+function expectSameTokens(a: Checkpoint, b: Checkpoint): void {
+  const [first, second] = [tokenizerFromFiles(a.tokenizer), tokenizerFromFiles(b.tokenizer)];
+  for (const text of TEXTS) expect(second.encode(text), text).toEqual(first.encode(text));
+  expect([second.bosId, second.eosId]).toEqual([first.bosId, first.eosId]);
+  expect(b.tokenizer.chatTemplate).toBe(a.tokenizer.chatTemplate);
+}
+
+/** A copy of the tiny model with something else in one of its files. */
+function changed(name: string, file: string, change: (json: JsonObject) => JsonObject): string {
+  const folder = at(name);
+  const read = (path: string) => JSON.parse(readFileSync(join(model, path), "utf8")) as JsonObject;
+  const template = readFileSync(join(model, "chat_template.jinja"), "utf8");
+  writeCheckpoint(folder, {
+    config: read("config.json"),
+    tokenizer: { tokenizer: read("tokenizer.json"), config: read("tokenizer_config.json"), chatTemplate: template },
+    tensors: [],
+  });
+  writeFileSync(join(folder, file), JSON.stringify(change(read(file))));
+  writeFileSync(join(folder, "model.safetensors"), readFileSync(join(model, "model.safetensors")));
+  return folder;
+}
+
+describe("a Hugging Face folder as GGUF", () => {
+  test("has the same weights, the same token ids and the same settings", async () => {
+    using original = await openCheckpoint(model);
+    using again = await exported("f32.gguf", { model });
+    expect([...again.tensors.keys()].toSorted()).toEqual([...original.tensors.keys()].toSorted());
+    for (const name of original.tensors.keys()) expect(again.read(name), name).toEqual(original.read(name));
+    const { hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads } = original.config as JsonObject;
+    expect(again.config).toMatchObject({ hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads });
+    expectSameTokens(original, again);
+  });
+
+  test.each([
+    ["f16", "F16"],
+    ["bf16", "BF16"],
+    ["q8_0", "Q8_0"],
+    ["q4_0", "Q4_0"],
+  ] as const)("stores matrices as %s, norms as float32", async (dtype, storage) => {
+    using original = await openCheckpoint(model);
+    using again = await exported(`${dtype}.gguf`, { model, dtype });
+    const stored = Object.fromEntries([...again.tensors.values()].map((tensor) => [tensor.name, tensor.storage]));
+    expect(stored["model.norm.weight"]).toBe("F32");
+    expect(stored["model.layers.1.mlp.down_proj.weight"]).toBe(dtype.startsWith("q") ? "F16" : storage);
+    expect(stored["model.layers.1.self_attn.k_proj.weight"]).toBe(storage);
+    expect(stored["lm_head.weight"]).toBe(dtype === "q4_0" ? "Q8_0" : storage);
+    const name = "model.layers.1.mlp.up_proj.weight";
+    const difference = again.read(name).map((x, i) => Math.abs(x - original.read(name)[i]!));
+    // Values lie within 0.5 of 0; a block's step is at most 1 / 16 (4 bits) and 1 / 254 (8 bits).
+    const steps = { f16: 2 ** -12, bf16: 2 ** -9, q8_0: 1 / 254 / 2 + 2 ** -12, q4_0: 1 / 16 + 2 ** -11 };
+    expect(Math.max(...difference)).toBeLessThanOrEqual(steps[dtype]);
+    expect(Math.max(...difference)).toBeGreaterThan(0);
+  });
+
+  test("of stories260K keeps SentencePiece's tokens", async (context) => {
+    context.skip(!existsSync(STORIES), "../shared is absent");
+    using original = await openCheckpoint(STORIES);
+    using again = await exported("stories.gguf", { model: STORIES });
+    for (const name of original.tensors.keys()) expect(again.read(name), name).toEqual(original.read(name));
+    expectSameTokens(original, again);
+  });
+});
+
+describe("a GGUF file as another", () => {
+  test("has the same weights, metadata and tokens", async () => {
+    using original = await openCheckpoint(TINY_GGUF);
+    using again = await exported("tiny.gguf", { model: TINY_GGUF });
+    for (const name of original.tensors.keys()) expect(again.read(name), name).toEqual(original.read(name));
+    expect(again.config).toEqual(original.config);
+    expectSameTokens(original, again);
+    const ofTheFile = ["general.file_type", "general.quantization_version", "general.alignment"];
+    for (const [key, { bytes }] of readEntries(TINY_GGUF)) {
+      if (!ofTheFile.includes(key)) expect(readEntries(at("tiny.gguf")).get(key)?.bytes, key).toEqual(bytes);
+    }
+  });
+});
+
+describe("what GGUF can't express is refused, and nothing is written", () => {
+  const refusal = async (options: Omit<ExportOptions, "output" | "format">) => {
+    const output = at("refused.gguf");
+    const error = await exportModel({ ...options, format: "gguf", output }).then(
+      () => undefined,
+      (thrown: Error) => thrown,
+    );
+    expect(readdirSync(scratch).filter((name) => name.startsWith("refused"))).toEqual([]);
+    return error?.message.replaceAll(scratch, "");
+  };
+
+  test("a way of splitting text without a name", async () => {
+    const folder = changed("split", "tokenizer.json", (json) => ({
+      ...json,
+      pre_tokenizer: { type: "Whitespace" },
+    }));
+    expect(await refusal({ model: folder })).toMatchInlineSnapshot(
+      `"GGUF: the tokenizer splits text in a way for which GGUF has no name that preftune knows (normalizer and pre_tokenizer in tokenizer.json). Use --format hf, or convert that folder with llama.cpp."`,
+    );
+  });
+
+  test("a normalizer that GGUF's readers would leave out", async () => {
+    const folder = changed("lower", "tokenizer.json", (json) => ({ ...json, normalizer: { type: "Lowercase" } }));
+    expect(await refusal({ model: folder })).toContain("splits text in a way for which GGUF has no name");
+  });
+
+  test("RoPE scaling that is none of two kinds", async () => {
+    const folder = changed("yarn", "config.json", (json) => ({
+      ...json,
+      rope_scaling: { rope_type: "yarn", factor: 2, original_max_position_embeddings: 256 },
+    }));
+    expect(await refusal({ model: folder })).toMatchInlineSnapshot(
+      `"GGUF: RoPE scaling of type "yarn" can't be written; linear and llama3 can. Use --format hf."`,
+    );
+  });
+
+  test("a file that is there already", async () => {
+    writeFileSync(at("mine.gguf"), "mine");
+    await expect(exportModel({ model, format: "gguf", output: at("mine.gguf") })).rejects.toThrow("is there already");
+    expect(readFileSync(at("mine.gguf"), "utf8")).toBe("mine");
+  });
+});
