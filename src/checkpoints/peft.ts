@@ -27,6 +27,8 @@ export interface LoraAdapter {
   readonly alpha: number;
   /** Scale by alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023). */
   readonly rsLora: boolean;
+  /** The base model's weights are [in, out], as GPT-2's Conv1D has them; A and B are the same as of any other layer. */
+  readonly fanInFanOut?: boolean;
   /** Last parts of the adapted modules' paths: "q_proj". */
   readonly targets: readonly string[];
   /** Name or path of the model that it was trained on, where it is known. */
@@ -41,7 +43,7 @@ const WEIGHTS_FILE = "adapter_model.safetensors";
 /** Settings of PEFT that leave the meaning of A and B alone, or that are read here one by one. */
 // biome-ignore format: a table of short entries
 const HARMLESS_SETTINGS = new Set([
-  "peft_type", "r", "lora_alpha", "use_rslora", "bias", "init_lora_weights", "target_modules", "base_model_name_or_path",
+  "peft_type", "r", "lora_alpha", "use_rslora", "bias", "init_lora_weights", "fan_in_fan_out", "target_modules", "base_model_name_or_path",
   "auto_mapping", "peft_version", "revision", "task_type", "inference_mode", "lora_dropout", "exclude_modules",
   "layers_to_transform", "layers_pattern", "megatron_core", "qalora_group_size", "eva_config", "corda_config",
   "loftq_config", "lora_ga_config",
@@ -66,6 +68,7 @@ export function readAdapter(folder: string): LoraAdapter {
     rank,
     alpha,
     rsLora: config.use_rslora === true,
+    ...(config.fan_in_fan_out === true && { fanInFanOut: true }),
     targets: [...new Set([...modules.keys()].map((path) => path.slice(path.lastIndexOf(".") + 1)))],
     baseModel: typeof baseModel === "string" ? baseModel : undefined,
     modules,
@@ -174,14 +177,14 @@ export function writeAdapter(folder: string, adapter: LoraAdapter, files: Readon
   });
 }
 
-function configOf({ rank, alpha, rsLora, targets, baseModel }: LoraAdapter): JsonObject {
+function configOf({ rank, alpha, rsLora, fanInFanOut, targets, baseModel }: LoraAdapter): JsonObject {
   return {
     alpha_pattern: {},
     auto_mapping: null,
     base_model_name_or_path: baseModel ?? null,
     bias: "none",
     exclude_modules: null,
-    fan_in_fan_out: false,
+    fan_in_fan_out: fanInFanOut ?? false,
     inference_mode: true,
     init_lora_weights: true,
     layer_replication: null,

@@ -9,6 +9,8 @@ import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
 import { ConfigError } from "../errors.ts";
 import { loraScale } from "./lora.ts";
 import type { LanguageModel } from "./model.ts";
+import { linearSizes } from "./parameters.ts";
+import { readWeight } from "./weights.ts";
 
 /** Throws ConfigError for an adapter that does not fit the model. */
 export function refuseForeignAdapter(model: LanguageModel, adapter: LoraAdapter): void {
@@ -19,9 +21,10 @@ export function refuseForeignAdapter(model: LanguageModel, adapter: LoraAdapter)
         `The adapter has a module "${module}", which is not a linear layer of the model. Is it another model's?`,
       );
     }
-    if (shape[0] !== outFeatures || shape[1] !== inFeatures) {
+    const own = linearSizes(model, module);
+    if (own.outFeatures !== outFeatures || own.inFeatures !== inFeatures) {
       throw new ConfigError(
-        `The adapter's module "${module}" is for a layer of [${outFeatures}, ${inFeatures}]; the model's is [${shape.join(", ")}]. Is it another model's?`,
+        `The adapter's module "${module}" is for a layer of [${outFeatures}, ${inFeatures}]; the model's is [${own.outFeatures}, ${own.inFeatures}]. Is it another model's?`,
       );
     }
   }
@@ -32,25 +35,42 @@ export function mergedWeights(checkpoint: Checkpoint, model: LanguageModel, adap
   if (adapter) refuseForeignAdapter(model, adapter);
   return [...model.weights].map(([name, shape]) => {
     const module = adapter?.modules.get(name.replace(/\.weight$/, ""));
-    if (!adapter || !module) return { name, shape, read: () => checkpoint.read(name) };
+    const read = () => readWeight(checkpoint, name);
+    if (!adapter || !module) return { name, shape, read };
     const scale = loraScale({ ...adapter, rankStabilized: adapter.rsLora, modules: [] });
-    return { name, shape, read: () => mergeInto(checkpoint.read(name), module, scale) };
+    return { name, shape, read: () => mergeInto(read(), module, scale, model.fanInFanOut) };
   });
 }
 
-/** Adds scale * B A to a weight [out, in], in place. */
-function mergeInto(weight: Float32Array, { a, b, inFeatures, outFeatures }: LoraModule, scale: number): Float32Array {
+/** Adds scale * B A to a weight [out, in], in place; to one of [in, out] its transpose. */
+export function mergeInto(
+  weight: Float32Array,
+  { a, b, inFeatures, outFeatures }: LoraModule,
+  scale: number,
+  fanInFanOut = false,
+): Float32Array {
   const rank = a.length / inFeatures;
-  const update = new Float64Array(inFeatures);
-  for (let row = 0; row < outFeatures; row++) {
+  const [rows, columns] = fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+  // The update's element at (row, column) is the sum over r of left(row, r) * right(r, column).
+  const left = fanInFanOut
+    ? (row: number, r: number) => a[r * inFeatures + row]!
+    : (row: number, r: number) => b[row * rank + r]!;
+  const right = fanInFanOut ? transposed(b, outFeatures, rank) : a;
+  const update = new Float64Array(columns);
+  for (let row = 0; row < rows; row++) {
     update.fill(0);
     for (let r = 0; r < rank; r++) {
-      const factor = b[row * rank + r]!;
-      const start = r * inFeatures;
-      for (let column = 0; column < inFeatures; column++) update[column]! += factor * a[start + column]!;
+      const factor = left(row, r);
+      const start = r * columns;
+      for (let column = 0; column < columns; column++) update[column]! += factor * right[start + column]!;
     }
-    const start = row * inFeatures;
-    for (let column = 0; column < inFeatures; column++) weight[start + column]! += scale * update[column]!;
+    const start = row * columns;
+    for (let column = 0; column < columns; column++) weight[start + column]! += scale * update[column]!;
   }
   return weight;
+}
+
+/** [rows, columns] as [columns, rows]. */
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  return Float32Array.from(values, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
 }

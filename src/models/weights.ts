@@ -13,7 +13,7 @@ export type Weights = Readonly<Record<string, Value>>;
  */
 export function loadWeights(checkpoint: Checkpoint, model: LanguageModel): Weights {
   for (const [name, shape] of model.weights) {
-    const found = checkpoint.tensors.get(name);
+    const found = checkpoint.tensors.get(storedName(checkpoint, name));
     if (!found) {
       throw new CheckpointError(
         `${checkpoint.source}: the weight "${name}" is missing. The file is incomplete, or config.json is of another model.`,
@@ -25,7 +25,20 @@ export function loadWeights(checkpoint: Checkpoint, model: LanguageModel): Weigh
       );
     }
   }
-  return Object.fromEntries([...model.weights].map(([name, dims]) => [name, { dims, data: checkpoint.read(name) }]));
+  return Object.fromEntries(
+    [...model.weights].map(([name, dims]) => [name, { dims, data: readWeight(checkpoint, name) }]),
+  );
+}
+
+/** Reads one weight of a model as float32. Throws CheckpointError where it is missing. */
+export function readWeight(checkpoint: Checkpoint, name: string): Float32Array<ArrayBuffer> {
+  return checkpoint.read(storedName(checkpoint, name));
+}
+
+/** A checkpoint of a model's body alone, as GPT-2's own is, lacks the body's name in front: "h.0.ln_1.weight". */
+function storedName({ tensors }: Pick<Checkpoint, "tensors">, name: string): string {
+  const withoutBody = name.slice(name.indexOf(".") + 1);
+  return !tensors.has(name) && tensors.has(withoutBody) ? withoutBody : name;
 }
 
 /** How many values the model's weights have together. */

@@ -3,6 +3,7 @@
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, scoredLengths } from "../data/microbatch.ts";
 import type { LanguageModel } from "../models/model.ts";
+import { linearSizes } from "../models/parameters.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";
@@ -52,7 +53,7 @@ function activations(
   { tokens, scored }: { tokens: number; scored: number },
   objective: Pick<Objective, "rowStatistics">,
 ): number {
-  const widths = model.linearModules.reduce((n, module) => n + model.weights.get(`${module}.weight`)![0]!, 0);
+  const widths = model.linearModules.reduce((n, module) => n + linearSizes(model, module).outFeatures, 0);
   const attention = model.layers * model.attentionHeads * tokens * tokens;
   const logits = needsReferenceRows(objective) ? 6 : 3;
   return 1.5 * tokens * widths + attention + logits * scored * model.vocabularySize;

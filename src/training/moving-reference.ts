@@ -148,7 +148,7 @@ async function adaptedLayers(
   const mix = async (share: number) => {
     const { modules, ...shape } = adapter();
     const scale = loraScale({ ...shape, rankStabilized: shape.rsLora, modules: [] });
-    await using program = await runtime.compile(mixProgram(scale, share), { threads });
+    await using program = await runtime.compile(mixProgram(scale, share, model.fanInFanOut), { threads });
     for (const [module, { a, b, inFeatures, outFeatures }] of modules) {
       const reference = values.views.get(`${module}.weight`)!;
       const rank = a.length / inFeatures;
@@ -165,9 +165,14 @@ async function adaptedLayers(
   return { values, parameters: checkpointParameters(model.weights), update: () => mix(mixup) };
 }
 
-/** share (weight + scale b a) + (1 - share) reference: b [O, R], a [R, I], the others [O, I]. */
-function mixProgram(scale: number, share: number): Program {
-  const [reference, weight] = [input("reference", ["O", "I"]), input("weight", ["O", "I"])];
-  const policy = add(weight, matmul(input("b", ["O", "R"]), input("a", ["R", "I"]), { alpha: scale }));
+/** share (weight + scale b a) + (1 - share) reference: b [O, R], a [R, I], the others [O, I], or [I, O] with (b a)^T. */
+function mixProgram(scale: number, share: number, fanInFanOut = false): Program {
+  const shape = fanInFanOut ? ["I", "O"] : ["O", "I"];
+  const [reference, weight] = [input("reference", shape), input("weight", shape)];
+  const [a, b] = [input("a", ["R", "I"]), input("b", ["O", "R"])];
+  const product = fanInFanOut
+    ? matmul(a, b, { transA: true, transB: true, alpha: scale })
+    : matmul(b, a, { alpha: scale });
+  const policy = add(weight, product);
   return { outputs: { mixed: add(mul(share, policy), mul(1 - share, reference)) } };
 }

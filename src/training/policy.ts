@@ -18,7 +18,7 @@ import {
   withLora,
 } from "../models/index.ts";
 import { refuseForeignAdapter } from "../models/merge.ts";
-import type { Parameters } from "../models/parameters.ts";
+import { linearSizes, type Parameters } from "../models/parameters.ts";
 import type { Objective } from "../objectives/index.ts";
 import { Random } from "../random.ts";
 import type { Program } from "../tensor/index.ts";
@@ -148,7 +148,7 @@ function readTrainable(
     });
   }
   const modules = shape.modules.map((module) => {
-    const [outFeatures, inFeatures] = model.weights.get(`${module}.weight`)! as [number, number];
+    const { outFeatures, inFeatures } = linearSizes(model, module);
     const [a, b] = [matrixOf.get(`${module}.A`)!, matrixOf.get(`${module}.B`)!];
     return [module, { a, b, inFeatures, outFeatures }] as const;
   });
@@ -156,6 +156,7 @@ function readTrainable(
     rank: shape.rank,
     alpha: shape.alpha,
     rsLora: shape.rankStabilized,
+    ...(model.fanInFanOut && { fanInFanOut: true }),
     targets: [...new Set(shape.modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))],
     modules: new Map(modules),
   };

@@ -65,8 +65,17 @@ function isCheap({ op, outputs }: Node): boolean {
   return ALWAYS_CHEAP.has(op) || (inAttention && CHEAP_IN_ATTENTION.has(op));
 }
 
-const ALWAYS_CHEAP: ReadonlySet<string> = new Set(["swiglu", "rmsNorm", "rope", "transpose", "reshape"]);
-const CHEAP_IN_ATTENTION: ReadonlySet<string> = new Set(["matmul", "add", "softmax"]);
+const ALWAYS_CHEAP: ReadonlySet<string> = new Set([
+  "swiglu",
+  "geglu",
+  "gelu",
+  "geluTanh",
+  "rmsNorm",
+  "rope",
+  "transpose",
+  "reshape",
+]);
+const CHEAP_IN_ATTENTION: ReadonlySet<string> = new Set(["matmul", "add", "softmax", "mul", "tanh"]);
 
 /** What is wanted of a forward pass besides log-probabilities. */
 type ScoreDetail = Pick<Objective, "rowStatistics"> & { readonly hidden?: boolean };

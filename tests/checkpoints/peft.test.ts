@@ -64,14 +64,23 @@ describe("an adapter that was written", () => {
       rank: size,
       alpha: fc.integer({ min: 1, max: 64 }),
       rsLora: fc.boolean(),
+      layout: fc.constantFrom({}, { fanInFanOut: true }),
       inFeatures: size,
       outFeatures: size,
     });
     let count = 0;
     fc.assert(
-      fc.property(drawn, ({ rank, alpha, rsLora, inFeatures, outFeatures }) => {
+      fc.property(drawn, ({ rank, alpha, rsLora, layout, inFeatures, outFeatures }) => {
         const modules = new Map([["lm_head", loraModule(rank, inFeatures, outFeatures)]]);
-        const one: LoraAdapter = { rank, alpha, rsLora, targets: ["lm_head"], baseModel: undefined, modules };
+        const one: LoraAdapter = {
+          rank,
+          alpha,
+          rsLora,
+          ...layout,
+          targets: ["lm_head"],
+          baseModel: undefined,
+          modules,
+        };
         const folder = join(parent, String(count++));
         writeAdapter(folder, one);
         expect(readAdapter(folder)).toEqual(one);
@@ -121,7 +130,6 @@ describe("what is not plain LoRA is refused by name", () => {
     ["modules_to_save", ["lm_head"]],
     ["rank_pattern", { q_proj: 4 }],
     ["alpha_pattern", { q_proj: 8 }],
-    ["fan_in_fan_out", true],
     ["layer_replication", [[0, 2]]],
     ["target_parameters", ["experts.w"]],
     ["trainable_token_indices", [1]],

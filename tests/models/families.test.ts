@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { checkpointParameters, withLora } from "../../src/models/index.ts";
+import { checkpointParameters, loadWeights, type Weights, withLora } from "../../src/models/index.ts";
+import { mergedWeights } from "../../src/models/merge.ts";
+import { linearSizes } from "../../src/models/parameters.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { arrayOf, expectClose } from "../support/programs.ts";
 import { families, familyModel, familyWeights, formulaValues, summarize } from "./families.ts";
-import { compileScorer } from "./golden.ts";
+import { compileScorer, weightsOnly } from "./golden.ts";
 
 const { examples, coefficients } = families;
 
@@ -30,9 +32,11 @@ describe.each(Object.keys(families.variants))("the graph of %s", (variant) => {
 });
 
 describe.each(Object.keys(families.adapters))("an adapter on all linear layers of %s", (variant) => {
+  const golden = families.adapters[variant]!;
+  const model = familyModel(variant);
+  const matrix = (module: string, side: "A" | "B", size: number) => formulaValues(`${module}.lora_${side}`, size);
+
   it("is on the layers that PEFT takes, and gives its log-probabilities and gradients", async () => {
-    const golden = families.adapters[variant]!;
-    const model = familyModel(variant);
     const parameters = withLora(checkpointParameters(model.weights), model.weights, {
       rank: golden.r,
       alpha: golden.lora_alpha,
@@ -40,31 +44,53 @@ describe.each(Object.keys(families.adapters))("an adapter on all linear layers o
       modules: model.linearModules,
     });
     expect(model.fanInFanOut ?? false).toBe(golden.fanInFanOut);
-    const matrices = (matrix: "A" | "B") => model.linearModules.map((module) => `${module}.lora_${matrix}.weight`);
-    expect([...matrices("A"), ...matrices("B")].toSorted()).toEqual(Object.keys(golden.gradients).toSorted());
+    const names = (side: "A" | "B") => model.linearModules.map((module) => `${module}.lora_${side}.weight`);
+    expect([...names("A"), ...names("B")].toSorted()).toEqual(Object.keys(golden.gradients).toSorted());
 
     const score = await compileScorer({ model, parameters, runtime: nodeRuntime, trained: () => parameters.inputs });
-    const adapter = parameters.inputs.map(({ name, shape, modules, matrix }) => {
-      const size = (shape[0] * shape[1]) / modules.length;
-      return [
-        name,
-        arrayOf(
-          shape,
-          modules.flatMap((m) => [...formulaValues(`${m}.lora_${matrix}`, size)]),
-        ),
-      ] as const;
+    const adapter = parameters.inputs.map((one) => {
+      const size = (one.shape[0] * one.shape[1]) / one.modules.length;
+      const values = one.modules.flatMap((module) => [...matrix(module, one.matrix, size)]);
+      return [one.name, arrayOf(one.shape, values)] as const;
     });
     const weights = { ...familyWeights(model.weights), ...Object.fromEntries(adapter) };
     const scored = await score(examples, weights, coefficients);
     expectClose(scored.tokens, golden.logps.flat(), 1e-5, { what: "token log-probabilities" });
-    for (const { name, modules, matrix } of parameters.inputs) {
+    for (const { name, modules, matrix: side } of parameters.inputs) {
       const gradient = scored.gradients.get(name)!;
       const size = gradient.length / modules.length;
       modules.forEach((module, i) => {
-        const own = `${module}.lora_${matrix}.weight`;
+        const own = `${module}.lora_${side}.weight`;
         const actual = summarize(own, gradient.slice(i * size, (i + 1) * size));
         expectClose(actual, golden.gradients[own]!, 5e-5, { floor: 1e-2, what: `gradient of ${own}` });
       });
     }
   });
+
+  it("scores as the model that it is merged into", async () => {
+    const modules = model.linearModules.map((module) => {
+      const { inFeatures, outFeatures } = linearSizes(model, module);
+      const [a, b] = [matrix(module, "A", golden.r * inFeatures), matrix(module, "B", golden.r * outFeatures)];
+      return [module, { a, b, inFeatures, outFeatures }] as const;
+    });
+    const adapter = { rank: golden.r, alpha: golden.lora_alpha, rsLora: false, targets: [], modules: new Map(modules) };
+    const merged = mergedWeights(weightsOnly(familyWeights(model.weights)), model, adapter);
+    const score = await compileScorer({ model, parameters: checkpointParameters(model.weights), runtime: nodeRuntime });
+    const weights = Object.fromEntries(merged.map(({ name, shape, read }) => [name, { dims: shape, data: read() }]));
+    const scored = await score(examples, weights as Weights);
+    expectClose(scored.tokens, golden.logps.flat(), 1e-5, { what: "token log-probabilities" });
+  });
+});
+
+it("a checkpoint of a model's body alone, as GPT-2's own, lacks the body's name in front of its weights", () => {
+  const model = familyModel("gpt2");
+  const weights = familyWeights(model.weights);
+  const bare = Object.fromEntries(
+    Object.entries(weights).map(([name, value]) => [name.replace("transformer.", ""), value]),
+  );
+  expect(loadWeights(weightsOnly(bare), model)).toEqual(weights);
+  const { "h.1.ln_2.bias": _, ...incomplete } = bare;
+  expect(() => loadWeights(weightsOnly(incomplete), model)).toThrow(
+    'the weight "transformer.h.1.ln_2.bias" is missing',
+  );
 });

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
-import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
+import type { Checkpoint, JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { longestSequence, packExamples } from "../../src/data/microbatch.ts";
 import { type LanguageModel, modelFor, rotaryInputValues, type Weights } from "../../src/models/index.ts";
@@ -51,6 +51,21 @@ const tokenized = ({ prompt, completions }: Example) => ({
   prompt: Int32Array.from(prompt),
   completions: completions.map((completion) => Int32Array.from(completion)),
 });
+
+/** A checkpoint that holds these weights and nothing else. */
+export function weightsOnly(weights: Weights): Checkpoint {
+  const tensors = Object.entries(weights).map(
+    ([name, { dims }]) => [name, { name, shape: dims, storage: "F32" as const }] as const,
+  );
+  return {
+    source: "weights",
+    config: {},
+    tokenizer: { tokenizer: {}, config: {} },
+    tensors: new Map(tensors),
+    read: (name) => Float32Array.from(weights[name]!.data as Float32Array),
+    [Symbol.dispose]: () => {},
+  };
+}
 
 export interface Scored {
   /** Log-probabilities of every completion's tokens, completion by completion. */

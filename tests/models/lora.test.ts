@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { Checkpoint } from "../../src/checkpoints/checkpoint.ts";
 import type { LoraModule } from "../../src/checkpoints/peft.ts";
 import {
   checkpointParameters,
@@ -12,7 +11,7 @@ import { mergedWeights } from "../../src/models/merge.ts";
 import { packedInputs, scoreCompletions } from "../../src/models/scoring.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { arrayOf, expectClose } from "../support/programs.ts";
-import { compileScorer, golden, goldenModel, goldenTensors } from "./golden.ts";
+import { compileScorer, golden, goldenModel, goldenTensors, weightsOnly } from "./golden.ts";
 
 const model = goldenModel("biased");
 const base = goldenTensors("biased").weights;
@@ -100,7 +99,7 @@ describe.each(Object.keys(golden.adapters))("the adapter %s", (name) => {
         },
       ];
     });
-    const checkpoint = { read: (key: string) => Float32Array.from(base[key]!.data as Float32Array) } as Checkpoint;
+    const checkpoint = weightsOnly(base);
     const lora = { ...settings, rsLora: settings.rankStabilized, targets: [], modules: new Map(entries) };
     const merged = mergedWeights(checkpoint, model, lora).map(({ name: key, shape, read }) => [
       key,
