@@ -11,6 +11,7 @@ import type { Json, JsonObject, TokenizerFiles } from "../checkpoints/checkpoint
 import { CheckpointError } from "../errors.ts";
 import { ChatTemplate } from "./chat.ts";
 import { exactPreTokenizer } from "./pretokenizer.ts";
+import { WordCache } from "./word-cache.ts";
 
 /** What is used of @huggingface/tokenizers, whose own types don't resolve under Node's module rules. */
 interface HubEngine {
@@ -36,7 +37,8 @@ export class Tokenizer {
   private readonly templateSource: string | undefined;
   private readonly tokens: { bos: string | undefined; eos: string | undefined };
   private template: ChatTemplate | undefined;
-  private readonly splitsWords: boolean;
+  /** Where a space between two letters always begins a new piece. */
+  private readonly words: WordCache | undefined;
 
   /** Use tokenizerFromFiles. */
   constructor(files: TokenizerFiles) {
@@ -52,10 +54,11 @@ export class Tokenizer {
     this.specialPattern = alternatives(special.map((token) => token.content));
     this.leadingIds = this.findLeadingIds(tokenizer.post_processor ?? null, files.config);
     this.templateSource = files.chatTemplate;
-    this.splitsWords = this.findWhetherWordsSplit(
+    const splitsWords = this.findWhetherWordsSplit(
       tokenizer,
       addedTokens.map((token) => token.content),
     );
+    this.words = splitsWords ? new WordCache((text) => this.bareIds(text)) : undefined;
   }
 
   get hasChatTemplate(): boolean {
@@ -75,8 +78,12 @@ export class Tokenizer {
 
   /** Token ids of a text; `addSpecialTokens` (default true) puts the leading ids before it unless it has them already. */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): Int32Array {
-    const ids = Int32Array.from(this.hub.encode(text, { add_special_tokens: false }).ids);
+    const ids = this.words?.idsOf(text) ?? Int32Array.from(this.bareIds(text));
     return options.addSpecialTokens === false ? ids : this.withLeadingIds(ids);
+  }
+
+  private bareIds(text: string): readonly number[] {
+    return this.hub.encode(text, { add_special_tokens: false }).ids;
   }
 
   /** A text's ids with the leading ids before them, unless they are there already. */
@@ -110,7 +117,7 @@ export class Tokenizer {
    * ids(text from it on), and stay so whatever is appended. 0 where no such index is known.
    */
   restartIndex(text: string): number {
-    if (!this.splitsWords) return 0;
+    if (!this.words) return 0;
     const wordStart = /^.*\p{L}(?= \p{L})/su.exec(text);
     return wordStart === null ? 0 : wordStart[0].length;
   }
