@@ -1,5 +1,5 @@
 /**
- * From preference files to token ids: read, adapt, tokenize, fit, and account for every row.
+ * From files of rows to token ids: read, tell the shape, derive examples, tokenize, fit, and account for every row.
  *
  * Rows that can't be read (not JSON, a missing or wrong field) stop the load at the first of them, so that nothing is computed on a
  * file that is not what it seems; `onBadRow: "drop"` drops them. Rows that can be read but not used are dropped and named in the
@@ -11,17 +11,22 @@ import { promptIds, type TokenizedText, tokenizeCompletions } from "../text/boun
 import { ConversationError } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { tokenizeText } from "../text/turns.ts";
+import { withColumns } from "./columns.ts";
+import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./derive.ts";
 import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
+import type { Row } from "./fields.ts";
 import { Ledger } from "./ledger.ts";
-import { preferenceExample, promptExample } from "./preferences.ts";
+import { type MixtureOptions, mix } from "./mixture.ts";
 import { type Cause, RowProblem, rowError } from "./problem.ts";
-import { type Row, readRows } from "./read.ts";
-import type { TextOptions } from "./texts.ts";
+import { type RawValue, readRows } from "./read.ts";
+import { detectShape, ShapeReader } from "./shapes/registry.ts";
+import type { Reading } from "./shapes/shape.ts";
+import { type GivenSource, openSources, type Source, type SourceOptions } from "./sources.ts";
 import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
 
-export interface LoadOptions {
-  /** Preference files, read one after the other. */
-  readonly files: string | readonly string[];
+export interface LoadOptions extends SourceOptions {
+  /** Files of rows, folders, globs or `-`, read one after the other, or mixed where they have weights. */
+  readonly files: string | readonly GivenSource[];
   readonly tokenizer: Tokenizer;
   /** Wrap string prompts as one user message and string completions as the assistant's. Default false. */
   readonly chat?: boolean | undefined;
@@ -31,7 +36,15 @@ export interface LoadOptions {
   readonly limit?: number | undefined;
 }
 
-export interface PreferenceOptions extends LoadOptions, LengthLimits, TextOptions {
+/** Which tokens are learned: of a text (texts.ts), or of a completion of several turns (boundary.ts). */
+type ScoreOption = DeriveOptions["score"] | "last";
+
+export interface PreferenceOptions
+  extends LoadOptions,
+    LengthLimits,
+    Omit<MixtureOptions, "limit">,
+    Omit<DeriveOptions, "score" | "chat"> {
+  readonly score?: ScoreOption | undefined;
   /** What happens to an example longer than `maxLength` tokens. */
   readonly truncation: Truncation;
 }
@@ -41,22 +54,43 @@ export interface LoadedPreferences {
   readonly ledger: Ledger;
 }
 
-/** From a parsed row to the examples that it holds, one or several. Throws RowProblem. */
-export type RowAdapter = (value: unknown, origin: RowOrigin, options: TextOptions) => Example | readonly Example[];
-
 /** Loads preference pairs as token ids. Throws DataError for rows as said above, and when no row can be used. */
 export async function loadPreferences(options: PreferenceOptions): Promise<LoadedPreferences> {
-  return loadExamples(preferenceExample, options);
+  return loadExamples({ rows: "pairs" }, options);
 }
 
-/** Loads the examples that the adapter finds in each row, as token ids. Throws as loadPreferences. */
-export async function loadExamples(adapt: RowAdapter, options: PreferenceOptions): Promise<LoadedPreferences> {
+/** Loads the examples that a method needs as token ids. Throws as loadPreferences. */
+export async function loadExamples(needs: Needs, options: PreferenceOptions): Promise<LoadedPreferences> {
   checkLimits(options);
-  const ledger = new Ledger(fileList(options.files));
-  const rows = await collect(options, ledger, (value, origin) =>
-    tokenizeRow([adapt(value, origin, options)].flat(), origin, options, ledger),
+  const sources = await openSources(options.files, options);
+  const ledger = new Ledger(sources);
+  const derive: DeriveOptions = { ...options, score: options.score === "last" ? undefined : options.score };
+  const use = ({ reading, row, origin }: ReadRow) =>
+    tokenizeRow(examplesFrom(reading, row, origin, needs, derive), origin, needs, options, ledger);
+  const perSource = await collect(sources, options, ledger, use);
+  return { examples: mixed(sources, perSource, options, ledger), ledger };
+}
+
+/** The examples of all sources in order, each with the name of its own where there are several. */
+function mixed(
+  sources: readonly Source[],
+  perSource: readonly (readonly TokenizedExample[])[][],
+  options: PreferenceOptions,
+  ledger: Ledger,
+): TokenizedExample[] {
+  const named = perSource.map((rows, i) => {
+    const source = sources[i]!.name;
+    return sources.length === 1 ? rows : rows.map((row) => row.map((example) => ({ ...example, source })));
+  });
+  if (sources[0]!.weight === undefined) return named.flat(2);
+  const sizes = named.map((rows) => rows.length);
+  const drawn = mix(
+    sizes,
+    sources.map(({ weight }) => weight!),
+    options,
   );
-  return { examples: rows.flat(), ledger };
+  ledger.noteMixture(sizes.map((_, i) => drawn.filter(({ source }) => source === i).length));
+  return drawn.flatMap(({ source, row }) => named[source]![row]!);
 }
 
 export interface LoadedPrompt {
@@ -69,55 +103,129 @@ export interface LoadedPrompt {
 export async function loadPrompts(
   options: LoadOptions & { readonly system?: string | undefined },
 ): Promise<{ prompts: LoadedPrompt[]; ledger: Ledger }> {
-  const ledger = new Ledger(fileList(options.files));
-  const prompts = await collect(options, ledger, (value, origin) => {
-    const { prompt: content } = promptExample(value, origin);
-    const prompt = conversationally(() => promptIds(options.tokenizer, content, options));
+  const sources = await openSources(options.files, options);
+  const ledger = new Ledger(sources);
+  const found = await collect(sources, options, ledger, ({ reading, row, origin }) => {
+    const { prompt: content, tools } = promptFrom(reading, row, options);
+    const prompt = conversationally(() => promptIds(options.tokenizer, content, { ...options, tools }));
     if (prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
     return { origin, content, prompt };
   });
-  return { prompts, ledger };
+  return { prompts: found.flat(), ledger };
 }
 
-/** Runs `use` over the rows until `limit` are usable, and accounts for each. */
+/** What a row holds, and the row with its fields under their names. */
+interface ReadRow {
+  readonly reading: Reading;
+  readonly row: Row;
+  readonly origin: RowOrigin;
+}
+
+/** Runs `use` over the rows of each source until as many are usable as are wanted, and accounts for each. */
 async function collect<T>(
-  { files, limit = Number.POSITIVE_INFINITY, onBadRow }: LoadOptions,
+  sources: readonly Source[],
+  options: LoadOptions,
   ledger: Ledger,
-  use: (value: unknown, origin: RowOrigin) => T,
-): Promise<T[]> {
+  use: (row: ReadRow) => T,
+): Promise<T[][]> {
+  const { limit = Number.POSITIVE_INFINITY } = options;
   if (!(limit >= 1)) throw new ConfigError(`--limit ${limit} must be at least 1 row.`);
-  const used: T[] = [];
-  for await (const row of allRows(fileList(files))) {
-    ledger.read++;
-    try {
-      if ("problem" in row) throw row.problem;
-      used.push(use(row.value, row.origin));
-      ledger.used++;
-    } catch (error) {
-      if (!(error instanceof RowProblem)) throw error;
-      if (onBadRow === "error" || (error.unreadable && onBadRow !== "drop")) throw rowError(error, row.origin);
-      ledger.drop(error.reason, row.origin, error.message);
-    }
-    if (used.length >= limit) break;
+  const total = sources.reduce((sum, { weight = 0 }) => sum + weight, 0);
+  const found: T[][] = [];
+  for (const [index, source] of sources.entries()) {
+    const { weight } = source;
+    const most = weight === undefined ? limit - ledger.used : Math.ceil((limit * weight) / total);
+    const used = most > 0 ? await collectSource(source, index, most, options, ledger, use) : [];
+    if (used.length === 0 && weight !== undefined) throw noRows(`No row of ${source.name} can be used`, ledger);
+    found.push(used);
   }
-  if (used.length === 0) {
-    throw new DataError(`No row can be used. Mend the rows, or give another file:\n${ledger}`);
+  if (ledger.used === 0) throw noRows("No row can be used", ledger);
+  return found;
+}
+
+function noRows(what: string, ledger: Ledger): DataError {
+  return new DataError(`${what}. Mend the rows, or give another file:\n${ledger}`);
+}
+
+async function collectSource<T>(
+  source: Source,
+  index: number,
+  most: number,
+  { onBadRow, chat }: LoadOptions,
+  ledger: Ledger,
+  use: (row: ReadRow) => T,
+): Promise<T[]> {
+  const used: T[] = [];
+  for (const file of source.files) {
+    if (used.length >= most) break;
+    for await (const { raw, read } of shapedRows(file, source)) {
+      ledger.noteRead(index);
+      try {
+        if ("problem" in raw) throw raw.problem;
+        const { row, reading, shape } = read(raw.value, chat);
+        ledger.noteShape(index, shape);
+        used.push(withinStack(() => use({ row, reading, origin: raw.origin })));
+        ledger.noteUsed(index);
+      } catch (error) {
+        if (!(error instanceof RowProblem)) throw error;
+        if (onBadRow === "error" || (error.unreadable && onBadRow !== "drop")) throw rowError(error, raw.origin);
+        ledger.drop(index, error.reason, raw.origin, error.message);
+      }
+      if (used.length >= most) break;
+    }
   }
   return used;
 }
 
-async function* allRows(files: readonly string[]): AsyncGenerator<Row> {
-  for (const file of files) yield* readRows(file);
+/** How many of a file's first rows tell its shape. */
+const FIRST_ROWS = 8;
+
+/** A file's rows, and how each of them is read: by the shape that the first have. */
+async function* shapedRows(file: string, { format, columns }: Source) {
+  const rows = readRows(file);
+  const first: RawValue[] = [];
+  let next = await rows.next();
+  while (!next.done && first.length < FIRST_ROWS) {
+    first.push(next.value);
+    next = await rows.next();
+  }
+  const named = (value: unknown) => withinStack(() => withColumns(value, columns));
+  const shape =
+    format === undefined
+      ? detectShape(
+          first.flatMap((row) => ("value" in row ? [row.value] : [])),
+          named,
+        )
+      : undefined;
+  const reader = new ShapeReader(format ?? shape?.name, format !== undefined);
+  const read = (value: unknown, chat: boolean | undefined) => {
+    const row = named(value);
+    const reading = withinStack(() => reader.read(row, { chat }));
+    return { row, reading, shape: reader.shape!.name };
+  };
+  for (const raw of first) yield { raw, read };
+  for (; !next.done; next = await rows.next()) yield { raw: next.value, read };
+}
+
+/** A value that is nested deeper than any text or message is no row. */
+function withinStack<T>(use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof RangeError && /call stack/i.test(error.message))) throw error;
+    throw new RowProblem("missing or wrong field", "a field's value is nested too deeply");
+  }
 }
 
 /** The examples of one row in token ids: all of them, or none with the reason. */
 function tokenizeRow(
   examples: readonly Example[],
   origin: RowOrigin,
+  { rows }: Needs,
   options: PreferenceOptions,
   ledger: Ledger,
 ): TokenizedExample[] {
-  const texts = examples.map((example) => tokenizeExample(example, options));
+  const texts = examples.map((example) => tokenizeExample(example, rows, options));
   refuseIdentical(texts, "two completions have the same tokens");
   const fitted = texts.map((text) => fitToLimits(text, origin, options));
   const cut = new Set(fitted.flatMap((each) => each.cut));
@@ -133,12 +241,17 @@ function tokenizeRow(
   });
 }
 
-function tokenizeExample({ prompt, completions, scored }: Example, options: PreferenceOptions): TokenizedText {
-  const { tokenizer } = options;
+function tokenizeExample(
+  { prompt, completions, scored, tools }: Example,
+  rows: Needs["rows"],
+  { tokenizer, chat, score }: PreferenceOptions,
+): TokenizedText {
+  // Of texts, `score` says which example is made of a row.
+  const turns = rows !== "texts" && score === "last" ? "last" : "all";
   const text = conversationally(() =>
     scored
-      ? tokenizeText(tokenizer, completions[0]!, scored)
-      : tokenizeCompletions(tokenizer, prompt, completions, options),
+      ? tokenizeText(tokenizer, completions[0]!, scored, tools)
+      : tokenizeCompletions(tokenizer, prompt, completions, { chat, tools, score: turns }),
   );
   if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
   if (text.completions.some((ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)))) {
@@ -169,11 +282,13 @@ function fitToLimits(text: TokenizedText, origin: RowOrigin, options: Preference
  * completion is labelled desirable and not.
  */
 function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
-  const keys = examples.flatMap(({ prompt, completions }) => {
-    const start = examples.length > 1 ? prompt.join() : "";
-    return completions.map((ids) => `${start};${ids.join()}`);
-  });
-  if (new Set(keys).size < keys.length) throw new RowProblem("identical completions", message);
+  const keysOf = ({ prompt, completions }: (typeof examples)[number]) =>
+    completions.map((ids) => `${examples.length > 1 ? prompt.join() : ""};${ids.join()}`);
+  // Several pairs of one row have completions in common.
+  const together = examples.every(({ completions }) => completions.length === 1);
+  for (const keys of together ? [examples.flatMap(keysOf)] : examples.map(keysOf)) {
+    if (new Set(keys).size < keys.length) throw new RowProblem("identical completions", message);
+  }
 }
 
 /** A conversation that the chat template refuses is a row that can't be used. */
@@ -184,10 +299,6 @@ function conversationally<T>(tokenize: () => T): T {
     if (error instanceof ConversationError) throw new RowProblem("refused by the chat template", error.message);
     throw error;
   }
-}
-
-function fileList(files: string | readonly string[]): readonly string[] {
-  return typeof files === "string" ? [files] : files;
 }
 
 function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
