@@ -86,9 +86,16 @@ function contents(name: string) {
     suspects: read(name, "suspects.jsonl"),
     best: read(name, "best.json"),
     outcome: read(name, "outcome.json"),
-    result: readdirSync(at(name, result)).map((file) => [file, readFileSync(at(name, result, file), "base64")]),
+    result: readdirSync(at(name, result)).map((file) => [file, resultFile(name, result, file)]),
     checkpoints: readdirSync(at(name, "checkpoints")),
   };
+}
+
+/** A file of the result; but for the run's own folder in the command that the model card names. */
+function resultFile(name: string, result: string, file: string): string {
+  return file === "README.md"
+    ? read(name, result, file)!.replace(/ --output .*/g, "")
+    : readFileSync(at(name, result, file), "base64");
 }
 
 /** What a run says it came to, wherever it is and however long it took. */
