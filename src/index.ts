@@ -9,6 +9,7 @@ export {
   CheckpointError,
   ConfigError,
   DataError,
+  HubError,
   PreftuneError,
   RunError,
   ShapeError,
@@ -29,9 +30,35 @@ export {
   score,
   scoreRewards,
 } from "./evaluation/score.ts";
+export {
+  type DataPurpose,
+  type HubEvent,
+  type HubOptions,
+  type HubSettings,
+  hubSettings,
+  type Resolved,
+  type ResolvedData,
+  resolveAdapter,
+  resolveDataset,
+  resolveModel,
+} from "./hub/index.ts";
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
 export type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "./training/observer.ts";
+export { type PublishOptions, publishRun } from "./training/publish.ts";
 export type { RunControl } from "./training/run.ts";
-export { bco, cpo, type DpoOptions, dpo, kto, type MpoOptions, mpo, orpo, reward, type SftOptions, sft, simpo } from "./training/tuners.ts";
+export {
+  bco,
+  cpo,
+  type DpoOptions,
+  dpo,
+  kto,
+  type MpoOptions,
+  mpo,
+  orpo,
+  reward,
+  type SftOptions,
+  sft,
+  simpo,
+} from "./training/tuners.ts";

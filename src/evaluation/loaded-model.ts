@@ -3,6 +3,7 @@
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
+import { type HubOptions, resolveAdapter, resolveModel } from "../hub/index.ts";
 import {
   checkpointParameters,
   type LanguageModel,
@@ -22,10 +23,12 @@ import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { continuedPolicy } from "../training/policy.ts";
 
 export interface LoadModelOptions {
-  /** Folder of a PEFT LoRA adapter to put on the model. */
+  /** A PEFT LoRA adapter to put on the model: its folder, or its name on the hub. */
   readonly adapter?: string | undefined;
   /** Threads of the engine; all cores if not given. */
   readonly threads?: number | undefined;
+  /** How what is named on the hub is fetched. */
+  readonly hub?: HubOptions | undefined;
 }
 
 export interface AnswerOptions extends PromptOptions, Omit<GenerateOptions, "stopTokens" | "onToken"> {
@@ -49,27 +52,28 @@ export interface OpenedModel {
 }
 
 /**
- * Opens a model that scores completions by log-probabilities, or one that scores them by rewards. Throws CheckpointError,
+ * Opens a model that scores completions by log-probabilities, or one that scores them by rewards. Throws CheckpointError, HubError,
  * ConfigError for a model of the other kind and for an adapter that does not fit.
  */
 export async function openModel(
   path: string,
   scores: ScoreKind,
-  { adapter, threads }: LoadModelOptions,
+  { adapter, threads, hub }: LoadModelOptions,
 ): Promise<OpenedModel> {
-  using checkpoint = await openCheckpoint(path);
+  const found = await resolveModel(path, hub);
+  const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
+  using checkpoint = await openCheckpoint(found.path);
   const model = modelFor(checkpoint);
   if (scores === "reward") refuseLanguageModel(model, path);
   else refuseRewardModel(model, path);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-  const lora = adapter === undefined ? undefined : readAdapter(adapter);
   const weights = loadWeights(checkpoint, model);
   const base = { parameters: checkpointParameters(model.weights), weights };
   const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;
   return { checkpoint, model, tokenizer, parameters, weights: bound, threads };
 }
 
-/** Opens a Hugging Face folder or GGUF file. Dispose of what it returns. Throws as openModel. */
+/** Opens a Hugging Face folder, a GGUF file or a model of the hub. Dispose of what it returns. Throws as openModel. */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
   return new LoadedModel(await openModel(path, "log-probability", options));
 }

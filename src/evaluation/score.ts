@@ -9,6 +9,7 @@ import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
 import { longestSequence, packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
 import { ConfigError, DataError } from "../errors.ts";
+import { datasetFinder } from "../hub/index.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { trainingShape } from "../training/config.ts";
@@ -73,7 +74,7 @@ const windowSize = 64;
 
 /**
  * Scores the completions of preference pairs, and hands each score to `onScore` in the order of the files, chosen first.
- * `onStart` is called once before. Throws ConfigError, CheckpointError or DataError.
+ * `onStart` is called once before. Throws ConfigError, CheckpointError, DataError or HubError.
  */
 export async function score(
   options: ScoreOptions,
@@ -106,6 +107,7 @@ async function scoreWith(
   const { examples, ledger } = await loadPreferences({
     ...settings,
     files: settings.data,
+    find: datasetFinder("training"),
     tokenizer,
     maxLength,
     maxPromptLength: settings.maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)),
@@ -118,7 +120,7 @@ async function scoreWith(
     const outputs = await program.run({ ...inputs, ...batchInputs(packExamples(group, model.padToken)) });
     return outputs.logps!.data as Float32Array;
   };
-  const withFile = settings.data.length > 1;
+  const withFile = new Set(examples.map(({ origin }) => origin.file)).size > 1;
   for (let start = 0; start < examples.length; start += windowSize) {
     const window = examples.slice(start, start + windowSize);
     const values = await scoreWindow(window, valuesOf, settings.microBatchTokens);

@@ -49,6 +49,14 @@ export async function resolveDataset(
   });
 }
 
+/** Finds the files of a dataset on the hub for whoever reads sources: undefined for what is a path. Throws as resolveDataset. */
+export function datasetFinder(purpose: DataPurpose, options: HubOptions = {}) {
+  return async (text: string): Promise<readonly string[] | undefined> => {
+    const { paths } = await resolveDataset(text, purpose, options);
+    return parseReference(text, "dataset") === undefined ? undefined : paths;
+  };
+}
+
 async function splitFiles(
   snapshot: Snapshot,
   reference: HubReference,

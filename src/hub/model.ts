@@ -39,7 +39,7 @@ const ADAPTER_WEIGHTS = "adapter_model.safetensors";
  * name that is misspelled, CheckpointError for what is nowhere, and HubError.
  */
 export async function resolveModel(text: string, options: HubOptions = {}): Promise<Resolved> {
-  return await resolve(text, options, async (snapshot, { file }) => {
+  return await resolve(text, "a model folder or a .gguf file", options, async (snapshot, { file }) => {
     if (file !== undefined) return await fetchGguf(snapshot, file);
     await snapshot.fetch(await modelFiles(snapshot));
     return snapshot.folder;
@@ -48,7 +48,7 @@ export async function resolveModel(text: string, options: HubOptions = {}): Prom
 
 /** A folder on this machine for the name of a PEFT adapter. Throws as resolveModel. */
 export async function resolveAdapter(text: string, options: HubOptions = {}): Promise<Resolved> {
-  return await resolve(text, options, async (snapshot, { name, file }) => {
+  return await resolve(text, "a PEFT adapter's folder", options, async (snapshot, { name, file }) => {
     if (file !== undefined) throw new HubError(`${name}: an adapter is a whole repository. Leave out /${file}.`);
     for (const needed of [ADAPTER_CONFIG, ADAPTER_WEIGHTS]) {
       if (!snapshot.paths.includes(needed)) throw new HubError(`${name}: has no ${needed}, so it is no PEFT adapter.`);
@@ -60,6 +60,7 @@ export async function resolveAdapter(text: string, options: HubOptions = {}): Pr
 
 async function resolve(
   text: string,
+  what: string,
   options: HubOptions,
   fetchFiles: (snapshot: Snapshot, reference: HubReference) => Promise<string>,
 ): Promise<Resolved> {
@@ -67,7 +68,7 @@ async function resolve(
   if (reference === undefined) {
     if (existsSync(text)) return { path: text, reference: text };
     throw new CheckpointError(
-      `${text}: can't be opened (there is no such file or folder). Give a model folder or a .gguf file, or a name on the hub: org/name, or hf:org/name@revision.`,
+      `${text}: can't be opened (there is no such file or folder). Give ${what}, or a name on the hub: org/name, or hf:org/name@revision.`,
     );
   }
   const session = openSession(options);

@@ -9,7 +9,7 @@
 
 import { existsSync } from "node:fs";
 import { ConfigError } from "../errors.ts";
-import type { RepoKind, RepoReference } from "./session.ts";
+import { isCommit, type RepoKind, type RepoReference } from "./session.ts";
 
 export interface HubReference extends RepoReference {
   /** Path of one file in the repository, where one is named. */
@@ -83,6 +83,17 @@ function isName(name: string): boolean {
 export function formatReference({ name, file, parts }: HubReference, revision: string): string {
   const path = file === undefined ? name : `${name}/${file}`;
   return [`${PREFIX}${path}@${revision}`, ...parts].join(":");
+}
+
+/** Whether a text names a commit on the hub, whose files never change. */
+export function isPinned(text: string, kind: RepoKind): boolean {
+  return isCommit(parseReference(text, kind)?.revision ?? "");
+}
+
+/** Whether both texts name the same thing on the hub, at whatever revisions. */
+export function sameName(a: string, b: string, kind: RepoKind): boolean {
+  const [one, other] = [parseReference(a, kind), parseReference(b, kind)];
+  return one !== undefined && other !== undefined && formatReference(one, "") === formatReference(other, "");
 }
 
 /** The bare `org/name` that a model's reference means, as model cards and PEFT want it; a local path as it is. */

@@ -17,8 +17,8 @@ export const list = z
 
 /** What every method of training has. A method's own schema (methods.ts) adds its objectives and their options. */
 export const trainingShape = {
-  model: z.string().min(1).describe("the model: a Hugging Face folder or a .gguf file"),
-  data: list.describe("rows to train on: JSONL or JSON, also gzipped; several with commas"),
+  model: z.string().min(1).describe("the model: a Hugging Face folder, a .gguf file, or org/name on the hub"),
+  data: list.describe("rows to train on: JSONL or JSON, also gzipped; several with commas; hf:org/name on the hub"),
   evalData: list.optional().describe("held-out rows to evaluate on"),
   output: z.string().min(1).describe("the run directory, made by this run"),
 

@@ -1,6 +1,7 @@
 /** What a run tells whoever watches it. Everything here is also in the run directory; nothing is known only to a watcher. */
 
 import type { Ledger } from "../data/ledger.ts";
+import type { HubEvent } from "../hub/index.ts";
 import type { TrainingConfig } from "./config.ts";
 
 /** One line of metrics.jsonl: numbers by their field's standard names. */
@@ -85,6 +86,8 @@ export interface RunObserver {
   onStage?(
     stage: "opening" | "reading" | "compiling" | "checking" | "evaluating" | "training" | "sampling" | "saving",
   ): void;
+  /** Called while files are fetched from the hub, many times a second. */
+  onHub?(event: HubEvent): void;
   /** Called once, and once for each part of a run that has parts. */
   onStart?(summary: RunSummary): void;
   onStep?(metrics: Metrics): void;

@@ -4,10 +4,12 @@ import { z } from "zod";
 import { loadPrompts } from "../../data/load.ts";
 import { ConfigError } from "../../errors.ts";
 import { type Answer, type AnswerOptions, type LoadedModel, loadModel } from "../../evaluation/loaded-model.ts";
+import { datasetFinder } from "../../hub/index.ts";
 import { promptIds } from "../../text/boundary.ts";
 import type { Content } from "../../text/chat.ts";
 import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
+import { fetchNamed } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
 import { ledgerLines } from "../terminal/summary.ts";
@@ -74,7 +76,9 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   if ((settings.prompt === undefined) === (settings.prompts === undefined)) {
     throw new ConfigError("Give either --prompt TEXT or --prompts FILE.");
   }
-  await using model = await loadModel(settings.model, settings);
+  const named = { model: settings.model, adapter: settings.adapter, data: settings.prompts };
+  const { model: path, adapter } = await fetchNamed(named, new Screen(io.stderr));
+  await using model = await loadModel(path, { ...settings, adapter });
   const prompts = await readPrompts(model, settings, io);
   const { maxNewTokens, temperature, topP, seed, json } = settings;
   const options: AnswerOptions = { maxNewTokens, temperature, topP, seed };
@@ -97,7 +101,8 @@ async function readPrompts(
 ): Promise<Prompt[]> {
   const options = { chat: !raw && tokenizer.hasChatTemplate, system };
   if (prompt !== undefined) return [{ index: 0, content: prompt, ids: promptIds(tokenizer, prompt, options) }];
-  const loaded = await loadPrompts({ ...options, files: prompts!, tokenizer, limit, onBadRow });
+  const source = { files: prompts!, find: datasetFinder("training") };
+  const loaded = await loadPrompts({ ...options, ...source, tokenizer, limit, onBadRow });
   for (const line of ledgerLines("prompts", loaded.ledger)) io.stderr.write(`${line}\n`);
   return loaded.prompts.map(({ origin, content, prompt: ids }) => ({ index: origin.line - 1, content, ids }));
 }

@@ -4,6 +4,7 @@ import type { CommandDefinition } from "../command.ts";
 import { demoCommand } from "./demo.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
+import { pushCommand } from "./push.ts";
 import { scoreCommand } from "./score.ts";
 import { trainingCommands } from "./train.ts";
 
@@ -12,5 +13,6 @@ export const commands: readonly CommandDefinition[] = [
   scoreCommand,
   generateCommand,
   exportCommand,
+  pushCommand,
   demoCommand,
 ];

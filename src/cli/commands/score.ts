@@ -13,6 +13,7 @@ import {
   scoreSchema,
 } from "../../evaluation/score.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
+import { fetchNamed } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { formatCount } from "../terminal/numbers.ts";
@@ -55,8 +56,8 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
 };
 
 async function run({ flags, given, io }: Invocation): Promise<number> {
-  const { output, ...options } = checkSettings(schema, flags, given);
-  const scorer = scorerOf(options);
+  const { output, ...settings } = checkSettings(schema, flags, given);
+  refuseUnclear(settings);
   const screen = new Screen(io.stdout);
   using file = new WholeFile(output);
   using interruption = watchInterrupt(() => {
@@ -69,6 +70,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
     file.write(`${JSON.stringify(row)}\n`);
     screen.status(`${formatCount(++written)} of ${formatCount(total)} completions scored`);
   };
+  const scorer = scorerOf(await fetchNamed(settings, screen));
   const { pairs, ledger } = await scorer(write, (summary) => {
     total = 2 * summary.pairs;
   }).finally(() => screen.clearStatus());
@@ -77,18 +79,25 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   return 0;
 }
 
-/** Which model scores. Throws ConfigError unless one is given. */
-function scorerOf({ model, rewardModel, adapter, ...options }: Omit<z.input<typeof schema>, "output">) {
-  type OnStart = (summary: ScoreSummary) => void;
-  if (rewardModel === undefined) {
-    if (model === undefined) throw new ConfigError("Give --model, or --reward-model to score by rewards.");
-    return (write: (row: Score) => void, onStart: OnStart) => score({ ...options, model, adapter }, write, onStart);
+type Settings = Omit<z.input<typeof schema>, "output">;
+
+/** Throws ConfigError unless it is clear which model scores. */
+function refuseUnclear({ model, rewardModel, adapter }: Settings): void {
+  if (rewardModel === undefined && model === undefined) {
+    throw new ConfigError("Give --model, or --reward-model to score by rewards.");
   }
-  if (model !== undefined || adapter !== undefined) {
+  if (rewardModel !== undefined && (model !== undefined || adapter !== undefined)) {
     throw new ConfigError(`Give either --reward-model or --${model === undefined ? "adapter" : "model"}, not both.`);
   }
-  return (write: (row: RewardScore) => void, onStart: OnStart) =>
-    scoreRewards({ ...options, model: rewardModel }, write, onStart);
+}
+
+/** The model that scores. */
+function scorerOf({ model, rewardModel, adapter, ...options }: Settings) {
+  type OnStart = (summary: ScoreSummary) => void;
+  return rewardModel === undefined
+    ? (write: (row: Score) => void, onStart: OnStart) => score({ ...options, model: model!, adapter }, write, onStart)
+    : (write: (row: RewardScore) => void, onStart: OnStart) =>
+        scoreRewards({ ...options, model: rewardModel }, write, onStart);
 }
 
 /** A text file that has its name only once it is complete. */

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { Option } from "commander";
-import { ConfigError } from "../../errors.ts";
+import { ConfigError, HubError } from "../../errors.ts";
 import { trainingShape } from "../../training/config.ts";
 import { type Method, methods, resolveConfig, rowUnits, type TrainingOptions } from "../../training/methods.ts";
 import { tune } from "../../training/run.ts";
@@ -106,9 +106,18 @@ async function run(method: Method, invocation: Invocation): Promise<number> {
     io.stderr.write(`\n${stoppingText}\n`);
   });
   const config = resolveConfig(method, options);
-  const result = await tune(config, { observer: reporter, resume, signal: interruption.signal }).finally(() => {
-    reporter?.clear();
-  });
+  const result = await tune(config, { observer: reporter, resume, signal: interruption.signal })
+    .catch((error) => {
+      if (error instanceof HubError && interruption.signal.aborted) return error;
+      throw error;
+    })
+    .finally(() => {
+      reporter?.clear();
+    });
+  if (result instanceof HubError) {
+    io.stderr.write(`preftune: ${result.message}\n`);
+    return interruption.exitCode ?? 1;
+  }
   if (result.result === undefined) {
     io.stderr.write(`${stoppedText(method.name, result)}\n`);
     return interruption.exitCode ?? 1;

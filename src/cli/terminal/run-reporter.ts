@@ -1,11 +1,13 @@
 /** Tells a person at a terminal, or a log file, how a run goes. */
 
+import type { HubEvent } from "../../hub/index.ts";
 import type { Metrics, RunObserver, RunResult, RunSummary, Warning } from "../../training/observer.ts";
 import { comparisonLines, sampleLines } from "./outcome.ts";
 import { evaluationLine, progressLine, RecentSteps } from "./progress.ts";
 import type { Screen } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
 import { clip, textWidth } from "./text.ts";
+import { TransferReporter } from "./transfer.ts";
 import { findingLines, warningLines } from "./warnings.ts";
 
 /** How many lines of training steps a log gets. */
@@ -27,12 +29,19 @@ const stages: Partial<Record<Stage, string>> = {
 export class RunReporter implements RunObserver {
   private steps = 0;
   private recent: RecentSteps | undefined;
+  private readonly transfer: TransferReporter;
 
   constructor(
     private readonly screen: Screen,
     /** Seconds that never go back. */
     private readonly now: () => number = () => performance.now() / 1000,
-  ) {}
+  ) {
+    this.transfer = new TransferReporter(screen, now);
+  }
+
+  onHub(event: HubEvent): void {
+    this.transfer.onEvent(event);
+  }
 
   onStage(stage: Stage): void {
     const text = stages[stage];

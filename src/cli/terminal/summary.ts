@@ -17,10 +17,7 @@ const parts: Readonly<Record<RunPart, string>> = {
 export function summaryLines(summary: RunSummary, width: number, paint: Paint = plain): string[] {
   const rows: [string, string][] = [
     ...(summary.part === undefined ? [] : [["part", parts[summary.part]] as [string, string]]),
-    [
-      "model",
-      `${basename(summary.config.model)}: ${summary.family}, ${formatMagnitude(summary.parameters)} parameters`,
-    ],
+    ["model", `${titleOf(summary.config.model)}: ${summary.family}, ${formatMagnitude(summary.parameters)} parameters`],
     ["training", describeTuning(summary)],
     ["data", describeData(summary)],
     ["steps", describeSteps(summary)],
@@ -37,6 +34,12 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
     ...ledgerLines("held-out rows", summary.evalLedger),
     ...ledgerLines("reference rows", summary.regularizationLedger),
   ];
+}
+
+/** A model's file name, or its name on the hub with the beginning of its commit. */
+function titleOf(model: string): string {
+  const [, name, commit] = /^hf:(.*)@([0-9a-f]{7})[0-9a-f]{33}$/.exec(model) ?? [];
+  return name === undefined ? basename(model) : `${name}@${commit}`;
 }
 
 function describeTuning({ config, trainable, parameters }: RunSummary): string {

@@ -1,0 +1,130 @@
+/** The commands on names of the hub: fetched, pinned, and what comes of a run pushed. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { TestHub, TOKEN } from "../hub/server.ts";
+import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const readJson = (...names: string[]) => JSON.parse(readFileSync(at(...names), "utf8"));
+const filesIn = (path: string) =>
+  Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name))]));
+
+let hub: TestHub;
+let commits: { model: string; data: string };
+
+beforeAll(async () => {
+  hub = await TestHub.start();
+  commits = {
+    model: hub.commit("org/tiny", filesIn(writeTinyModel(at("model")))),
+    data: hub.commit("datasets/org/films", {
+      "test.jsonl": readFileSync(writePairs(at("test.jsonl"), 2, "preferences-eval.jsonl")),
+      "train.jsonl": readFileSync(writePairs(at("train.jsonl"), 8)),
+    }),
+  };
+  vi.stubEnv("HF_HOME", at("home"));
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_TOKEN", "");
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await hub[Symbol.asyncDispose]();
+});
+
+const run = ["--max-steps", "2", "--batch-size", "2", "--sample-prompts", "0", "--threads", "1", "--quiet"];
+
+describe("names on the hub", () => {
+  test("begin a run, which says at which commits they were", async () => {
+    const words = ["--model", "org/tiny", "--data", "hf:org/films", "--eval-data", "hf:org/films"];
+    const { code, out, err } = await preftune("dpo", ...words, "--output", at("first"), ...run);
+    expect({ code, out, err }).toEqual({ code: 0, out: `${at("first", "adapter")}\n`, err: "" });
+    expect(readJson("first", "config.json")).toMatchObject({
+      model: `hf:org/tiny@${commits.model}`,
+      data: [`hf:org/films@${commits.data}`],
+      evalData: [`hf:org/films@${commits.data}`],
+    });
+    const { train, eval: held } = readJson("first", "data.json");
+    expect([train.used, held.used]).toEqual([8, 2]);
+    expect(readJson("first", "adapter", "adapter_config.json").base_model_name_or_path).toBe("org/tiny");
+    expect(readFileSync(at("first", "adapter", "README.md"), "utf8")).toContain('base_model: "org/tiny"');
+  });
+
+  test("stay at their commits when the run is repeated or resumed, whatever has become of them since", async () => {
+    hub.commit("org/tiny", { "config.json": "{}" });
+    hub.commit("datasets/org/films", { "train.jsonl": "{}" });
+    hub.log.length = 0;
+    const config = ["--config", at("first", "config.json")];
+    const repeated = await preftune("dpo", ...config, "--output", at("second"), "--max-steps", "1", "--quiet");
+    expect(repeated).toMatchObject({ code: 0, err: "" });
+    const names = ["--model", "org/tiny", "--data", "hf:org/films", "--eval-data", "hf:org/films"];
+    const resumed = await preftune("dpo", "--resume", ...names, "--output", at("first"), "--quiet");
+    expect(resumed).toMatchObject({ code: 0, err: "" });
+    expect(hub.log).toEqual([]);
+  });
+
+  test("serve score and generate", async () => {
+    const pinned = [`hf:org/tiny@${commits.model}`, `hf:org/films@${commits.data}:test`] as const;
+    const score = [
+      "score",
+      "--model",
+      pinned[0],
+      "--data",
+      pinned[1],
+      "--output",
+      at("scores.jsonl"),
+      "--threads",
+      "1",
+    ];
+    expect(await preftune(...score)).toMatchObject({ code: 0, out: `2 pairs scored: ${at("scores.jsonl")}\n` });
+    hub.commit("org/adapter", filesIn(at("first", "adapter")));
+    const generate = ["generate", "--model", pinned[0], "--adapter", "org/adapter", "--prompt", "Hello"];
+    expect(await preftune(...generate, "--max-new-tokens", "2", "--threads", "1")).toMatchObject({ code: 0, err: "" });
+    expect(readdirSync(at("home", "hub")).sort()).toEqual([
+      "datasets--org--films",
+      "models--org--adapter",
+      "models--org--tiny",
+    ]);
+  });
+
+  test("that are nowhere end the command with what to do", async () => {
+    const missing = await preftune("generate", "--model", "org/nowhere", "--prompt", "Hello");
+    expect(missing.code).toBe(1);
+    expect(missing.err).toContain("preftune: org/nowhere: the hub has no model of this name");
+    const misspelled = await preftune("generate", "--model", "hf:org/no--where", "--prompt", "Hello");
+    expect(misspelled.code).toBe(2);
+  });
+});
+
+describe("preftune push", () => {
+  test("uploads a run's result, named after its base model", async () => {
+    vi.stubEnv("HF_TOKEN", TOKEN);
+    const { code, out } = await preftune("push", "--run", at("first"), "--repo", "me/tuned", "--private");
+    expect({ code, out }).toEqual({ code: 0, out: `${hub.endpoint}/me/tuned\n` });
+    expect(hub.accessOf("me/tuned")).toBe("private");
+    const { summary, files } = hub.pushed.at(-1)!;
+    expect(summary).toBe("Add the adapter that preftune dpo made");
+    expect(Object.keys(files).sort()).toEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"]);
+  });
+
+  test("asks what a local base model is on the hub, and keeps its path to itself", async () => {
+    vi.stubEnv("HF_TOKEN", TOKEN);
+    const words = ["--model", at("model"), "--data", at("train.jsonl"), "--output", at("local")];
+    expect(await preftune("dpo", ...words, ...run)).toMatchObject({ code: 0 });
+    const push = ["push", "--run", at("local"), "--repo", "me/local"];
+    const refused = await preftune(...push);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("Give that model's name on the hub by --base-model org/name");
+    expect(await preftune(...push, "--base-model", "org/tiny")).toMatchObject({ code: 0 });
+    const { files } = hub.pushed.at(-1)!;
+    expect(JSON.parse(files["adapter_config.json"]!).base_model_name_or_path).toBe("org/tiny");
+    expect(files["README.md"]).toContain('base_model: "org/tiny"');
+    expect(files["README.md"]).not.toContain(folder);
+  });
+
+  test("says which run has nothing to push", async () => {
+    expect((await preftune("push", "--run", at("model"), "--repo", "me/none")).err).toContain("has no result yet");
+    expect((await preftune("push", "--run", at("none"), "--repo", "me/none")).err).toContain("is not a run");
+  });
+});
