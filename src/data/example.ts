@@ -1,6 +1,6 @@
 /** The shapes in which data travels from a file to the trainer. See docs/design.md, "The way of the data". */
 
-import type { Content } from "../text/chat.ts";
+import type { Content, Tools } from "../text/chat.ts";
 import type { ScoredPart } from "../text/turns.ts";
 
 export type { Content, Message } from "../text/chat.ts";
@@ -24,11 +24,15 @@ export interface Example {
   readonly completions: readonly Content[];
   /** Given for a text or conversation that stands as the only completion, without a prompt: which of its tokens are scored. */
   readonly scored?: ScoredPart;
+  /** What the assistant of a conversation may call. */
+  readonly tools?: Tools;
 }
 
 /** An example in token ids. Completions exclude the prompt and include their end-of-turn or end-of-text token. */
 export interface TokenizedExample {
   readonly origin: RowOrigin;
+  /** The source that it came from, where there are several. */
+  readonly source?: string;
   readonly values?: RowValues;
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];

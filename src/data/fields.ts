@@ -1,14 +1,18 @@
 /**
- * What all row adapters share: a row's fields as text or messages, and what is wrong with a field in words. Functions throw
- * RowProblem that names the field.
+ * What all shapes of rows share: a row's fields as text, numbers or lists, and what is wrong with a field in words. Functions throw
+ * RowProblem that names the field. Numbers and lists may be given as text, which is all that CSV has.
  */
 
 import type { Content, Message } from "./example.ts";
-import { excerpt, RowProblem } from "./problem.ts";
+import { asMessage, jsonOf } from "./messages.ts";
+import { excerpt, kindOf, RowProblem, wrongField } from "./problem.ts";
+
+/** A row's fields by their names. */
+export type Row = Readonly<Record<string, unknown>>;
 
 /** The row as an object of fields. */
-export function asRow(value: unknown): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+export function asRow(value: unknown): Row {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Row;
   throw new RowProblem(
     "missing or wrong field",
     `a row is an object with fields, this one is ${kindOf(value)}: ${excerpt(value)}`,
@@ -16,12 +20,12 @@ export function asRow(value: unknown): Record<string, unknown> {
 }
 
 /** A field that must be there: text, or a list of messages. */
-export function contentField(row: Record<string, unknown>, field: string): Content {
+export function contentField(row: Row, field: string): Content {
   return asContent(requiredField(row, field), field);
 }
 
 /** The value of a field that must be there; null is absent. */
-export function requiredField(row: Record<string, unknown>, field: string): unknown {
+export function requiredField(row: Row, field: string): unknown {
   const value = row[field];
   if (value != null) return value;
   const present = Object.keys(row).filter((key) => row[key] != null);
@@ -38,31 +42,42 @@ export function asContent(value: unknown, field: string): Content {
   return value.map((message, i) => asMessage(message, `${field}[${i}]`));
 }
 
-function asMessage(value: unknown, field: string): Message {
-  if (typeof value !== "object" || value === null) {
-    throw wrongField(field, `is ${kindOf(value)}, not a message with \`role\` and \`content\`: ${excerpt(value)}`);
-  }
-  const { role, content, tool_calls: calls } = value as Record<string, unknown>;
-  if (typeof role !== "string")
-    throw wrongField(`${field}.role`, `is ${kindOf(role)}, not a string: ${excerpt(role ?? value)}`);
-  // Dropping the calls would train the model on a turn that says nothing.
-  if (Array.isArray(calls) && calls.length > 0) throw wrongField(`${field}.tool_calls`, "is not supported");
-  if (typeof content !== "string") {
-    throw wrongField(`${field}.content`, `is ${kindOf(content)}, not a string: ${excerpt(content ?? value)}`);
-  }
-  return { role, content };
+/** A field that must be there: text. */
+export function textField(row: Row, field: string): string {
+  const value = requiredField(row, field);
+  if (typeof value === "string") return value;
+  throw wrongField(field, `is ${kindOf(value)}, not a string: ${excerpt(value)}`);
 }
 
-export function wrongField(field: string, what: string): RowProblem {
-  return new RowProblem("missing or wrong field", `the field \`${field}\` ${what}`);
+/** A field that must be there: a list of messages. */
+export function messagesField(row: Row, field: string): readonly Message[] {
+  const content = contentField(row, field);
+  if (typeof content !== "string") return content;
+  throw wrongField(field, "is a string, not a list of messages");
 }
 
-/** What a value is, in words. */
-export function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  if (value === undefined) return "missing";
-  if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+/** A field that must be there: a number. */
+export function numberField(row: Row, field: string): number {
+  return asNumber(requiredField(row, field), field);
+}
+
+export function asNumber(value: unknown, field: string): number {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  if (typeof number === "number" && Number.isFinite(number)) return number;
+  throw wrongField(field, `is not a number: ${excerpt(value)}`);
+}
+
+/** A field that must be there: a list, of `what`. */
+export function listField(row: Row, field: string, what: string): readonly unknown[] {
+  const value = requiredField(row, field);
+  const list = typeof value === "string" ? (jsonOf(value) ?? value) : value;
+  if (Array.isArray(list)) return list;
+  throw wrongField(field, `is ${kindOf(value)}, not a list of ${what}: ${excerpt(value)}`);
+}
+
+/** What stands under any of several names, the first that is there. */
+export function firstField(row: Row, names: readonly string[]): string | undefined {
+  return names.find((name) => row[name] != null);
 }
 
 /**
@@ -108,7 +123,11 @@ export function sharedTurns(a: readonly Message[], b: readonly Message[]): numbe
 }
 
 function sameMessage(a: Message, b: Message): boolean {
-  return a.role === b.role && a.content === b.content;
+  return a.role === b.role && a.content === b.content && callsOf(a) === callsOf(b);
+}
+
+function callsOf({ tool_calls: calls }: Message): string {
+  return JSON.stringify(calls ?? []);
 }
 
 export function sameContent(a: Content, b: Content): boolean {
@@ -118,5 +137,6 @@ export function sameContent(a: Content, b: Content): boolean {
 
 /** Whether nothing is said. */
 export function isEmpty(content: Content): boolean {
-  return typeof content === "string" ? content === "" : content.every((message) => message.content === "");
+  if (typeof content === "string") return content === "";
+  return content.every((message) => message.content === "" && message.tool_calls === undefined);
 }

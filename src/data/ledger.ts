@@ -17,9 +17,27 @@ interface Tally {
   readonly example?: string;
 }
 
+/** What became of the rows of one of several sources. */
+interface SourceReport {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly shape?: string;
+  /** Its weight in the mixture. */
+  readonly weight?: number;
+  readonly read: number;
+  readonly used: number;
+  readonly dropped: number;
+  /** How many rows of the mixture are its rows, where there is one. */
+  readonly mixed?: number;
+}
+
 /** The ledger as it stands in `data.json`. */
 export interface LedgerReport {
   readonly files: readonly string[];
+  /** The shape of the rows; several where files have different ones. */
+  readonly shape?: string;
+  /** Each of several sources. */
+  readonly sources?: readonly SourceReport[];
   readonly read: number;
   readonly used: number;
   /** Of the rows used, those that were cut to fit. */
@@ -58,6 +76,31 @@ class Tallies {
   }
 }
 
+/** What a ledger says of a source. */
+interface LedgerSource {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly weight?: number | undefined;
+}
+
+interface Account {
+  readonly shapes: Set<string>;
+  read: number;
+  used: number;
+  dropped: number;
+  mixed?: number;
+}
+
+function sourceReport({ name, files, weight }: LedgerSource, { shapes, ...counts }: Account): SourceReport {
+  return {
+    name,
+    files,
+    ...(shapes.size > 0 && { shape: [...shapes].join(", ") }),
+    ...(weight !== undefined && { weight }),
+    ...counts,
+  };
+}
+
 export class Ledger {
   read = 0;
   used = 0;
@@ -68,11 +111,42 @@ export class Ledger {
   private readonly merged = new Tallies();
   private readonly special = new Tallies();
   private labels: Labels | undefined;
+  private readonly accounts: Account[];
 
-  constructor(private readonly files: readonly string[]) {}
+  constructor(private readonly sources: readonly LedgerSource[]) {
+    this.accounts = sources.map(() => ({ shapes: new Set(), read: 0, used: 0, dropped: 0 }));
+  }
 
-  drop(cause: Cause, origin: RowOrigin, message: string): void {
+  /** Counts a row of a source (by its place among them). */
+  noteRead(source: number): void {
+    this.read++;
+    this.accounts[source]!.read++;
+  }
+
+  noteUsed(source: number): void {
+    this.used++;
+    this.accounts[source]!.used++;
+  }
+
+  noteShape(source: number, shape: string): void {
+    this.accounts[source]!.shapes.add(shape);
+  }
+
+  /** How many rows of the mixture are each source's. */
+  noteMixture(counts: readonly number[]): void {
+    counts.forEach((count, source) => {
+      this.accounts[source]!.mixed = count;
+    });
+  }
+
+  /** The shapes that the rows have. */
+  get shapes(): readonly string[] {
+    return [...new Set(this.accounts.flatMap(({ shapes }) => [...shapes]))];
+  }
+
+  drop(source: number, cause: Cause, origin: RowOrigin, message: string): void {
     this.dropped++;
+    this.accounts[source]!.dropped++;
     this.droppedBy.add(cause, origin, message);
   }
 
@@ -98,7 +172,11 @@ export class Ledger {
   toJSON(): LedgerReport {
     const { merged } = this.merged.toRecord();
     return {
-      files: this.files,
+      files: this.sources.flatMap(({ files }) => files),
+      ...(this.shapes.length > 0 && { shape: this.shapes.join(", ") }),
+      ...(this.sources.length > 1 && {
+        sources: this.sources.map((source, i) => sourceReport(source, this.accounts[i]!)),
+      }),
       read: this.read,
       used: this.used,
       shortened: this.shortened,
@@ -131,7 +209,11 @@ function formatLedger(report: LedgerReport): string {
     ...Object.entries(report.specialTokens).map(([token, tally]) => [`special token ${token} in text`, tally] as const),
   ];
   return [
-    line("rows read", report.read, `  ${report.files.join(", ")}`),
+    line("rows read", report.read, `  ${fileNames(report.files)}`),
+    ...(report.sources ?? []).map(({ name, used, mixed, shape }) => {
+      const share = mixed === undefined ? "" : `, ${count(mixed)} of the mixture`;
+      return line(`    of ${name}`, used, `  used${share}${shape === undefined ? "" : `; ${shape}`}`);
+    }),
     line("  used", report.used),
     ...(report.labels === undefined
       ? []
@@ -144,6 +226,14 @@ function formatLedger(report: LedgerReport): string {
     line("  dropped", report.dropped),
     ...tallies(report.droppedBy),
   ].join("\n");
+}
+
+/** How many files are named. */
+const namedFiles = 4;
+
+function fileNames(files: readonly string[]): string {
+  const rest = files.length - namedFiles;
+  return rest <= 0 ? files.join(", ") : `${files.slice(0, namedFiles).join(", ")} and ${rest} more`;
 }
 
 function rowList({ rows, count }: Tally, withFiles: boolean): string {

@@ -15,6 +15,7 @@ export const unusableCauses = [
   "not desirable",
   "identical completions",
   "no preference",
+  "weak preference",
   "refused by the chat template",
   "prompt too long",
   "completion too long",
@@ -49,4 +50,17 @@ export function rowError(problem: RowProblem, origin: RowOrigin): DataError {
 export function excerpt(value: unknown, limit = 60): string {
   const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
   return text.length <= limit ? text : `${text.slice(0, limit)}...`;
+}
+
+/** What is wrong with a field's value. */
+export function wrongField(field: string, what: string): RowProblem {
+  return new RowProblem("missing or wrong field", `the field \`${field}\` ${what}`);
+}
+
+/** What a value is, in words. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

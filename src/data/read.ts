@@ -14,17 +14,17 @@ import { arraySplitter, lineSplitter, type RawRow, type Splitter } from "./split
 import { nameOf, STDIN, startsWith, unpackedChunks } from "./unpack.ts";
 
 /** A row's value, or why there is none. */
-export type Row =
+export type RawValue =
   | { readonly origin: RowOrigin; readonly value: unknown }
   | { readonly origin: RowOrigin; readonly problem: RowProblem };
 
 /** Yields a file's rows in order. Throws DataError for a file that is missing, empty, damaged or of another kind. */
-export async function* readRows(path: string): AsyncGenerator<Row> {
+export async function* readRows(path: string): AsyncGenerator<RawValue> {
   if (isParquet(path)) yield* parquetRows(path);
   else yield* textRows(path);
 }
 
-async function* textRows(path: string): AsyncGenerator<Row> {
+async function* textRows(path: string): AsyncGenerator<RawValue> {
   let reader: TextReader | undefined;
   for await (const chunk of textChunks(path)) {
     reader ??= readerFor(path, chunk);
@@ -36,7 +36,7 @@ async function* textRows(path: string): AsyncGenerator<Row> {
 interface TextReader {
   readonly splitter: Splitter;
   /** The row that the bytes hold: none where they are a table's head. */
-  rows(raw: RawRow): Row[];
+  rows(raw: RawRow): RawValue[];
 }
 
 /** How a file's text is read, told from its name and its first bytes. */

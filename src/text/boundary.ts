@@ -18,12 +18,17 @@
  *   templates write a newline behind it, which the next turn's prompt brings along again). Where none is written, the
  *   end-of-text token is appended.
  *
+ * - Of a completion of several messages only the assistant's turns are scored, or only the last of them (`score`); what a user or a
+ *   tool says between them is context (passages.ts says where turns begin and end).
+ *
  * Special tokens are recognised wherever they stand, so a user's text can contain `<|im_end|>` and mean it or not:
  * `injected` lists those found in the texts themselves, for the ledger.
  */
 
-import { CheckpointError, ConfigError } from "../errors.ts";
-import { type Content, ConversationError, type Message } from "./chat.ts";
+import { ConfigError } from "../errors.ts";
+import { type Content, ConversationError, type Message, type Tools } from "./chat.ts";
+import { commonPrefixLength, encodePassages, endOnce, inContextOf } from "./continuation.ts";
+import { mismatch, turnPassages } from "./passages.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 export interface TokenizedText {
@@ -45,13 +50,21 @@ export interface PromptOptions {
   readonly chat?: boolean | undefined;
   /** A system message for a conversation, in the place of its own. */
   readonly system?: string | undefined;
+  /** What a conversation's assistant may call. */
+  readonly tools?: Tools | undefined;
+}
+
+export interface CompletionOptions extends Pick<PromptOptions, "chat" | "tools"> {
+  /** Of a completion of several messages: the last of the assistant's turns alone, or all of them (the default). */
+  readonly score?: "last" | "all" | undefined;
 }
 
 /** Token ids of a prompt alone, as at inference. Throws CheckpointError without a chat template where one is needed. */
 export function promptIds(tokenizer: Tokenizer, prompt: Content, options: PromptOptions = {}): Int32Array {
   const content = asConversation(prompt, "user", options);
   if (typeof content === "string") return tokenizer.encode(content);
-  return tokenizer.encode(tokenizer.chat.render(content, { addGenerationPrompt: true }), { addSpecialTokens: false });
+  const text = tokenizer.chat.render(content, { addGenerationPrompt: true, tools: options.tools });
+  return tokenizer.encode(text, { addSpecialTokens: false });
 }
 
 /**
@@ -63,21 +76,20 @@ export function tokenizeCompletions(
   tokenizer: Tokenizer,
   prompt: Content,
   completions: readonly Content[],
-  options: { readonly chat?: boolean | undefined } = {},
+  options: CompletionOptions = {},
 ): TokenizedText {
   const opening = asConversation(prompt, "user", options);
   const injected = injectedTokens(tokenizer, [prompt, ...completions]);
-  if (typeof opening === "string") return tokenizePlain(tokenizer, opening, completions, injected);
+  if (typeof opening === "string") return { ...tokenizePlain(tokenizer, opening, completions), injected };
   const answers = completions.map((completion) => asMessages(completion, "assistant"));
-  return tokenizeConversation(tokenizer, opening, answers, injected);
+  return { ...tokenizeConversation(tokenizer, opening, answers, options), injected };
 }
 
 function tokenizePlain(
   tokenizer: Tokenizer,
   prompt: string,
   completions: readonly Content[],
-  injected: readonly string[],
-): TokenizedText {
+): Omit<TokenizedText, "injected"> {
   const bareIds = tokenizer.encode(prompt, { addSpecialTokens: false });
   const ids = tokenizer.withLeadingIds(bareIds);
   const isEnd = (id: number) => id === tokenizer.eosId;
@@ -92,7 +104,6 @@ function tokenizePlain(
     prompt: ids,
     completions: parts.map((part) => part.ids),
     merged: parts.some((part) => part.merged),
-    injected,
     fixed: () => ({ head: leadingLength(tokenizer, ids), tail: 0 }),
   };
 }
@@ -101,74 +112,88 @@ function tokenizeConversation(
   tokenizer: Tokenizer,
   opening: readonly Message[],
   answers: readonly (readonly Message[])[],
-  injected: readonly string[],
-): TokenizedText {
-  const template = tokenizer.chat;
-  const prompt = template.render(opening, { addGenerationPrompt: true });
-  const ids = tokenizer.encode(prompt, { addSpecialTokens: false });
-  const isEnd = (id: number) => tokenizer.specialIds.has(id);
-  const continuation = inContextOf(tokenizer, prompt, ids);
-  const parts = answers.map((answer) => {
-    const whole = template.render([...opening, ...answer], { addGenerationPrompt: false });
-    if (!whole.startsWith(prompt)) throw new ConversationError(mismatch(prompt, whole));
-    const { addition, merged } = continuation(whole.slice(prompt.length));
-    return { ids: endOnce(tokenizer, addition, isEnd), merged };
-  });
+  { tools, score = "all" }: CompletionOptions,
+): Omit<TokenizedText, "injected"> {
+  const text = tokenizer.chat.render(opening, { addGenerationPrompt: true, tools });
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  const prompt = { messages: opening, text, ids, tools };
+  const answerTo = answerAfter(tokenizer, prompt);
+  const parts = answers.map((answer) =>
+    answer.length === 1 ? answerTo(answer) : severalTurns(tokenizer, prompt, answer, score),
+  );
+  const masked = parts.some(({ scored }) => scored !== undefined);
+  const mask = (part: TokenizedPart) => part.scored ?? new Uint8Array(part.ids.length).fill(1);
   return {
     prompt: ids,
     completions: parts.map((part) => part.ids),
+    ...(masked && { scored: parts.map(mask) }),
     merged: parts.some((part) => part.merged),
-    injected,
-    fixed: () => fixedEnds(tokenizer, opening, prompt, ids),
+    fixed: () => fixedEnds(tokenizer, opening, text, ids, tools),
   };
 }
 
-/**
- * Tokenizes completions in the context of one prompt, see the rule above. Only the prompt's end is tokenized again with each
- * completion, from where the tokenizer starts afresh.
- */
-export function inContextOf(tokenizer: Tokenizer, prompt: string, promptIds: Int32Array) {
-  const bare = { addSpecialTokens: false };
-  const restart = tokenizer.restartIndex(prompt);
-  const context = prompt.slice(restart);
-  const contextIds = restart === 0 ? promptIds : tokenizer.encode(context, bare);
-  return (completion: string): { addition: Int32Array; merged: boolean } => {
-    const whole = tokenizer.encode(context + completion, bare);
-    const merged = commonPrefixLength(contextIds, whole) < contextIds.length;
-    return { addition: merged ? tokenizer.encode(completion, bare) : whole.subarray(contextIds.length), merged };
+interface RenderedPrompt {
+  readonly messages: readonly Message[];
+  readonly text: string;
+  readonly ids: Int32Array;
+  readonly tools: Tools | undefined;
+}
+
+interface TokenizedPart {
+  readonly ids: Int32Array;
+  readonly scored?: Uint8Array;
+  readonly merged: boolean;
+}
+
+function answerAfter(tokenizer: Tokenizer, { messages, text, ids, tools }: RenderedPrompt) {
+  const isEnd = (id: number) => tokenizer.specialIds.has(id);
+  const continuation = inContextOf(tokenizer, text, ids);
+  return (answer: readonly Message[]): TokenizedPart => {
+    const whole = tokenizer.chat.render([...messages, ...answer], { addGenerationPrompt: false, tools });
+    if (!whole.startsWith(text)) throw new ConversationError(mismatch(text, whole));
+    const { addition, merged } = continuation(whole.slice(text.length));
+    return { ids: endOnce(tokenizer, addition, isEnd), merged };
   };
 }
 
-/** The completion up to its end token, which is there exactly once. */
-export function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: number) => boolean): Int32Array {
-  let end = ids.findLastIndex(isEnd);
-  if (end >= 0 && tokenizer.decode(ids.subarray(end + 1)).trim() === "") {
-    while (end > 0 && ids[end - 1] === ids[end]) end--;
-    return ids.slice(0, end + 1);
+/** A completion in which others speak, or that goes on after its first message. */
+function severalTurns(
+  tokenizer: Tokenizer,
+  { messages, text, ids, tools }: RenderedPrompt,
+  answer: readonly Message[],
+  score: "last" | "all",
+): TokenizedPart {
+  const passages = turnPassages(tokenizer, [...messages, ...answer], { from: messages.length, tools });
+  const [before, ...turns] = passages;
+  if (before?.text !== text) {
+    throw new ConversationError(mismatch(text, passages.map((passage) => passage.text).join("")));
   }
-  if (tokenizer.eosId === undefined) {
-    throw new CheckpointError(
-      "The tokenizer names no end-of-text token, so a completion can't be ended. Set eos_token in tokenizer_config.json.",
-    );
-  }
-  return Int32Array.from([...ids, tokenizer.eosId]);
+  const last = turns.findLastIndex(({ generated }) => generated);
+  const wanted = turns.map((turn, i) => ({ ...turn, generated: turn.generated && (score === "all" || i === last) }));
+  return encodePassages(tokenizer, { text, ids }, wanted, true);
 }
 
 /** How many tokens of a conversation's prompt are BOS and system turn, and how many are the generation prompt. */
-export function fixedEnds(tokenizer: Tokenizer, opening: readonly Message[], prompt: string, ids: Int32Array) {
+export function fixedEnds(
+  tokenizer: Tokenizer,
+  opening: readonly Message[],
+  prompt: string,
+  ids: Int32Array,
+  tools: Tools | undefined,
+) {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const preamble = preambleOf(tokenizer, opening);
+  const preamble = preambleOf(tokenizer, opening, tools);
   const head = prompt.startsWith(preamble) ? commonPrefixLength(encode(preamble), ids) : 0;
-  const turns = tokenizer.chat.render(opening, { addGenerationPrompt: false });
+  const turns = tokenizer.chat.render(opening, { addGenerationPrompt: false, tools });
   const tail = prompt.startsWith(turns) ? encode(prompt.slice(turns.length)).length : 0;
   return { head: Math.max(head, leadingLength(tokenizer, ids)), tail: Math.min(tail, ids.length - head) };
 }
 
 /**
- * What the template writes before the first user turn: BOS and the system turn, the template's default one included. It is what
+ * What the template writes before the first user turn: BOS, the system turn (the template's default one included) and the tools. It is what
  * one exchange has before the text that a second, equal exchange adds. Empty where the template refuses the probe.
  */
-function preambleOf(tokenizer: Tokenizer, opening: readonly Message[]): string {
+function preambleOf(tokenizer: Tokenizer, opening: readonly Message[], tools: Tools | undefined): string {
   const turns = opening.findIndex((message) => message.role !== "system");
   const system = opening.slice(0, turns < 0 ? opening.length : turns);
   const exchange: Message[] = [
@@ -176,8 +201,8 @@ function preambleOf(tokenizer: Tokenizer, opening: readonly Message[]): string {
     { role: "assistant", content: "!" },
   ];
   try {
-    const once = tokenizer.chat.render([...system, ...exchange], { addGenerationPrompt: false });
-    const twice = tokenizer.chat.render([...system, ...exchange, ...exchange], { addGenerationPrompt: false });
+    const once = tokenizer.chat.render([...system, ...exchange], { addGenerationPrompt: false, tools });
+    const twice = tokenizer.chat.render([...system, ...exchange, ...exchange], { addGenerationPrompt: false, tools });
     if (!twice.startsWith(once)) return "";
     const second = twice.slice(once.length);
     let shared = 0;
@@ -196,13 +221,6 @@ export function leadingLength(tokenizer: Tokenizer, ids: Int32Array): number {
   return commonPrefixLength(leading, ids) === leading.length ? leading.length : 0;
 }
 
-function commonPrefixLength(a: Int32Array, b: Int32Array): number {
-  const limit = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length++;
-  return length;
-}
-
 function asConversation(content: Content, role: string, options: PromptOptions): Content {
   const { chat = false, system } = options;
   if (typeof content === "string" && !chat) {
@@ -219,18 +237,11 @@ function asMessages(content: Content, role: string): readonly Message[] {
 }
 
 export function injectedTokens(tokenizer: Tokenizer, contents: readonly Content[]): string[] {
-  const texts = contents.flatMap((content) =>
-    typeof content === "string" ? [content] : content.map((message) => message.content),
-  );
+  const texts = contents.flatMap((content) => (typeof content === "string" ? [content] : content.flatMap(wordsOf)));
   return [...new Set(texts.flatMap((text) => tokenizer.specialTokensIn(text)))];
 }
 
-export function mismatch(prompt: string, whole: string): string {
-  let at = 0;
-  while (prompt[at] === whole[at]) at++;
-  const show = (text: string) => JSON.stringify(text.slice(Math.max(0, at - 20), at + 30));
-  return (
-    "the chat template writes the prompt differently once the answer follows, so there is no boundary between them " +
-    `(the prompt has ${show(prompt)}, the conversation ${show(whole)})`
-  );
+/** What is said in a message, with what it calls. */
+function wordsOf({ content, tool_calls: calls }: Message): string[] {
+  return calls === undefined ? [content] : [content, JSON.stringify(calls)];
 }

@@ -1,14 +1,36 @@
 /**
  * Conversations to text through a model's own chat template (Jinja), as transformers' `apply_chat_template` renders it:
- * `messages`, `add_generation_prompt`, the names of the special tokens that exist, `raise_exception` and `strftime_now`.
+ * `messages`, `tools`, `add_generation_prompt`, the names of the special tokens that exist, `raise_exception` and `strftime_now`.
  */
 
 import { Template } from "@huggingface/jinja";
 import { CheckpointError, DataError } from "../errors.ts";
 
+/** A turn of a conversation, its fields named as chat templates read them. */
 export interface Message {
   readonly role: string;
   readonly content: string;
+  /** The functions that the assistant calls. */
+  readonly tool_calls?: readonly ToolCall[];
+  /** Of a message that is a tool's result: the call that it answers, and the tool. */
+  readonly tool_call_id?: string;
+  readonly name?: string;
+}
+
+export interface ToolCall {
+  readonly id?: string;
+  readonly type: "function";
+  /** Arguments are an object, or text where they are none. */
+  readonly function: { readonly name: string; readonly arguments: unknown };
+}
+
+/** Descriptions of functions that the assistant may call, as JSON schemas, the way a chat template writes them. */
+export type Tools = readonly Readonly<Record<string, unknown>>[];
+
+export interface RenderOptions {
+  /** End where the assistant begins to speak. */
+  readonly addGenerationPrompt: boolean;
+  readonly tools?: Tools | undefined;
 }
 
 /** Text as it stands, or a conversation that goes through the model's chat template. */
@@ -50,8 +72,8 @@ export class ChatTemplate {
     };
   }
 
-  /** The conversation's text; with `addGenerationPrompt` it ends where the assistant begins to speak. Throws ConversationError. */
-  render(messages: readonly Message[], options: { addGenerationPrompt: boolean }): string {
+  /** The conversation's text. Throws ConversationError. */
+  render(messages: readonly Message[], options: RenderOptions): string {
     return this.renderBy(this.template, messages, options);
   }
 
@@ -59,9 +81,9 @@ export class ChatTemplate {
    * The conversation's text in the passages that the template's own `{% generation %}` blocks make of it, as transformers'
    * `return_assistant_tokens_mask` has them; undefined for a template without such blocks. Throws ConversationError.
    */
-  generationPassages(messages: readonly Message[]): Passage[] | undefined {
+  generationPassages(messages: readonly Message[], tools?: Tools): Passage[] | undefined {
     if (this.marked === undefined) return undefined;
-    const text = this.renderBy(this.marked, messages, { addGenerationPrompt: false });
+    const text = this.renderBy(this.marked, messages, { addGenerationPrompt: false, tools });
     const passages = text.split(MARKS.begin).flatMap((part, i) => {
       if (i === 0) return [{ text: part, generated: false }];
       const end = part.indexOf(MARKS.end);
@@ -70,7 +92,7 @@ export class ChatTemplate {
         { text: part.slice(end + 1), generated: false },
       ];
     });
-    const plain = this.render(messages, { addGenerationPrompt: false });
+    const plain = this.render(messages, { addGenerationPrompt: false, tools });
     if (passages.map((passage) => passage.text).join("") === plain) return passages.filter(({ text }) => text !== "");
     throw new ConversationError(
       "the chat template's {% generation %} blocks can't be followed: they overlap, or the text depends on what is in them",
@@ -80,13 +102,14 @@ export class ChatTemplate {
   private renderBy(
     template: Template,
     messages: readonly Message[],
-    options: { addGenerationPrompt: boolean },
+    { addGenerationPrompt, tools }: RenderOptions,
   ): string {
     try {
       return template.render({
         ...this.tokens,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: options.addGenerationPrompt,
+        messages: messages.map((message) => ({ ...message })),
+        ...(tools && { tools }),
+        add_generation_prompt: addGenerationPrompt,
       });
     } catch (error) {
       throw new ConversationError(`the chat template refuses this conversation: ${(error as Error).message}`, {

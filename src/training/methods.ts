@@ -4,12 +4,7 @@
  */
 
 import { z } from "zod";
-import { labelledExamples } from "../data/labelled.ts";
-import type { RowAdapter } from "../data/load.ts";
-import { withMargin } from "../data/margin.ts";
-import { preferenceExample } from "../data/preferences.ts";
-import { rankedExample } from "../data/ranked.ts";
-import { textExample } from "../data/texts.ts";
+import type { Needs } from "../data/derive.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -154,19 +149,10 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
   }),
 };
 
-/** How rows of each kind are read. */
-const rowAdapters: Readonly<Record<ObjectiveDefinition["rows"], RowAdapter | undefined>> = {
-  pairs: preferenceExample,
-  ranked: rankedExample,
-  labelled: labelledExamples,
-  texts: textExample,
-};
-
-/** How the rows of a run are read: by their kind, with the values of them that its objective needs. */
-export function rowAdapter(config: Pick<TrainingConfig, "method" | "loss">, { columns = {} }: Objective): RowAdapter {
+/** What a run learns from: the kind of its examples, with the values of rows that its objective reads. */
+export function rowNeeds(config: Pick<TrainingConfig, "method" | "loss">, { columns = {} }: Objective): Needs {
   const { rows } = chosenObjectives(config)[0]!;
-  const margin = (["margin", "logMargin"] as const).find((name) => name in columns);
-  return margin ? withMargin(preferenceExample, margin) : rowAdapters[rows]!;
+  return { rows, margin: (["margin", "logMargin"] as const).find((name) => name in columns) };
 }
 
 /** What an example is called in messages, by the kind of its rows. */

@@ -9,7 +9,6 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
-import { textExample } from "../data/texts.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
@@ -19,7 +18,7 @@ import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
 import type { TrainingConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
-import { objectiveOf, rowAdapter } from "./methods.ts";
+import { objectiveOf, rowNeeds } from "./methods.ts";
 import { referenceMixup, withMovingReference } from "./moving-reference.ts";
 import type { RunObserver, RunPart, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy, type Policy } from "./policy.ts";
@@ -131,11 +130,12 @@ function loraOptions(config: TrainingConfig) {
 async function loadData(config: TrainingConfig, objective: Objective, model: LanguageModel, tokenizer: Tokenizer) {
   const maxLength = Math.min(config.maxLength, model.maxPositions);
   const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
-  const adapt = rowAdapter(config, objective);
-  const train = await loadExamples(adapt, { ...options, files: config.data });
-  const held = config.evalData && (await loadExamples(adapt, { ...options, files: config.evalData, limit: undefined }));
-  const files = config.regularizationData;
-  const regularization = files && (await loadExamples(textExample, { ...options, files, limit: undefined }));
+  const needs = rowNeeds(config, objective);
+  const train = await loadExamples(needs, { ...options, files: config.data });
+  const held = config.evalData && (await loadExamples(needs, { ...options, files: config.evalData, limit: undefined }));
+  const { regularizationData: files } = config;
+  const whole = { ...options, limit: undefined, score: undefined };
+  const regularization = files && (await loadExamples({ rows: "texts" }, { ...whole, files }));
   return markRegularization(objective, { train, held, regularization });
 }
 

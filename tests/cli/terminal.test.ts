@@ -175,7 +175,7 @@ const summary: RunSummary = {
   steps: 289,
   firstStep: 0,
   memoryEstimate: 1.13e9,
-  ledger: new Ledger(["pairs.jsonl"]),
+  ledger: new Ledger([{ name: "rows", files: ["pairs.jsonl"] }]),
 };
 
 describe("the summary before a run", () => {
@@ -224,17 +224,17 @@ describe("the summary before a run", () => {
   });
 
   test("counts the desirable among labelled completions", () => {
-    const ledger = new Ledger(["labelled.jsonl"]);
+    const ledger = new Ledger([{ name: "rows", files: ["labelled.jsonl"] }]);
     for (const label of [true, false, true]) ledger.noteLabel(label);
     const lines = summaryLines({ ...summary, ledger, examples: 3, unit: "completions", tokens: 99, heldOut: 0 }, 100);
     expect(lines[2]).toBe("data      3 completions (2 desirable) of 99 tokens together, no held-out completions");
   });
 
   test("has the ledger where something happened to the rows", () => {
-    const ledger = new Ledger(["pairs.jsonl"]);
+    const ledger = new Ledger([{ name: "rows", files: ["pairs.jsonl"] }]);
     ledger.read = 2315;
     ledger.used = 2312;
-    ledger.drop("identical completions", { file: "pairs.jsonl", line: 7 }, "chosen and rejected are identical");
+    ledger.drop(0, "identical completions", { file: "pairs.jsonl", line: 7 }, "chosen and rejected are identical");
     ledger.shorten(["prompt too long"], { file: "pairs.jsonl", line: 9 });
     expect(screenOf(summaryLines({ ...summary, ledger }, 100).slice(6))).toMatchInlineSnapshot(`
       "

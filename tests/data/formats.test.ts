@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseRecord, recordSplitter } from "../../src/data/csv.ts";
-import { type Row, readRows } from "../../src/data/read.ts";
+import { type RawValue, readRows } from "../../src/data/read.ts";
 import { DataError } from "../../src/errors.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 
@@ -14,8 +14,8 @@ const { folder, write } = temporaryFiles();
 const goldenFolder = new URL("../golden/data/", import.meta.url).pathname;
 const golden = (name: string) => JSON.parse(readFileSync(goldenFolder + name, "utf8")) as Record<string, unknown>[];
 
-async function read(file: string): Promise<Row[]> {
-  const found: Row[] = [];
+async function read(file: string): Promise<RawValue[]> {
+  const found: RawValue[] = [];
   for await (const row of readRows(file)) found.push(row);
   return found;
 }

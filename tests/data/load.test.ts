@@ -1,24 +1,22 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import type { Needs } from "../../src/data/derive.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
-import { labelledExamples } from "../../src/data/labelled.ts";
 import {
   type LoadedPreferences,
   loadExamples,
   loadPreferences,
   loadPrompts,
   type PreferenceOptions,
-  type RowAdapter,
 } from "../../src/data/load.ts";
-import { preferenceExample } from "../../src/data/preferences.ts";
-import { rankedExample } from "../../src/data/ranked.ts";
 import { readRows } from "../../src/data/read.ts";
 import { ConfigError, DataError } from "../../src/errors.ts";
 import { tokenizeCompletions } from "../../src/text/boundary.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { byteFiles, hhPath, sharedMissing, smollm2, stories260K } from "../text/tokenizers.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
+import { examplesOf } from "./shapes/rows.ts";
 
 const { folder, write } = temporaryFiles();
 
@@ -38,8 +36,8 @@ async function load(rows: readonly unknown[], options: Partial<PreferenceOptions
   return loadPreferences(settingsFor(rows, options));
 }
 
-async function loadAs(adapt: RowAdapter, rows: readonly unknown[], options: Partial<PreferenceOptions> = {}) {
-  return loadExamples(adapt, settingsFor(rows, options));
+async function loadAs(kind: Needs["rows"], rows: readonly unknown[], options: Partial<PreferenceOptions> = {}) {
+  return loadExamples({ rows: kind }, settingsFor(rows, options));
 }
 
 function settingsFor(rows: readonly unknown[], options: Partial<PreferenceOptions>): PreferenceOptions {
@@ -89,6 +87,8 @@ describe("preference pairs", () => {
     expect(examples.map(({ prompt }) => bytes.decode(prompt))).toEqual(["Q", "S"]);
     expect(withoutFolder(String(ledger), folder)).toMatchInlineSnapshot(`
       "rows read                         3  a.jsonl, b.jsonl
+          of a                          1  used; preference
+          of b                          1  used; preference
         used                            2
         dropped                         1
           identical completions         1  line b.jsonl:1
@@ -185,7 +185,8 @@ describe("labelled completions", () => {
   const labelled = (prompt: string, completion: string, label: boolean) => ({ prompt, completion, label });
 
   test("are one example each, pairs two; the ledger counts rows, and completions by label", async () => {
-    const loaded = await loadAs(labelledExamples, [labelled("Q", "A", false), pair("R", "C", "D")]);
+    const files = [jsonl("a.jsonl", [labelled("Q", "A", false)]), jsonl("b.jsonl", [pair("R", "C", "D")])];
+    const loaded = await loadAs("labelled", [], { files });
     expect(texts(loaded)).toEqual([
       ["Q", "A<end>"],
       ["R", "C<end>"],
@@ -201,7 +202,7 @@ describe("labelled completions", () => {
       pair("R", "0123456789abcdefghijkl", "0123456789abcdefghijkm"),
       pair("R", "0123456789abcdefghijkl", "m123456789abcdefghijkl"),
     ];
-    const { examples, ledger } = await loadAs(labelledExamples, rows);
+    const { examples, ledger } = await loadAs("labelled", rows);
     expect(examples.map(({ origin }) => origin.line)).toEqual([2, 2]);
     expect(ledger.toJSON()).toMatchObject({
       used: 1,
@@ -217,7 +218,7 @@ describe("labelled completions", () => {
 
 describe("rankings", () => {
   test("keep their prompt, and a rank for each completion", async () => {
-    const { examples } = await loadAs(rankedExample, [{ prompt: "Q", responses: ["A", "B", "C"], scores: [1, 2, 1] }]);
+    const { examples } = await loadAs("ranked", [{ prompt: "Q", responses: ["A", "B", "C"], scores: [1, 2, 1] }]);
     expect(texts({ examples } as LoadedPreferences)).toEqual([["Q", "B<end>", "A<end>", "C<end>"]]);
     expect(examples[0]!.values).toEqual({ rank: [1, 2, 2] });
   });
@@ -227,7 +228,7 @@ describe("rankings", () => {
       { prompt: "Q", ranked: ["A", "B", "B<end>"] },
       { prompt: "Q", ranked: ["A", "B", "C"] },
     ];
-    const { ledger } = await loadAs(rankedExample, rows);
+    const { ledger } = await loadAs("ranked", rows);
     expect(ledger.toJSON().droppedBy).toMatchObject({
       "identical completions": { rows: [{ line: 1 }], example: "two completions have the same tokens" },
     });
@@ -235,7 +236,7 @@ describe("rankings", () => {
 
   test("keep one prompt for all when they are shortened", async () => {
     const rows = [{ prompt: "0123456789abcdef", ranked: ["ghijkl", "mnopqrstuvwxyz", "A"] }];
-    expect(texts(await loadAs(rankedExample, rows))).toEqual([["6789abcdef", "ghijkl<end>", "mnopqrstuv", "A<end>"]]);
+    expect(texts(await loadAs("ranked", rows))).toEqual([["6789abcdef", "ghijkl<end>", "mnopqrstuv", "A<end>"]]);
   });
 });
 
@@ -294,7 +295,7 @@ test("the ledger is a short table, and JSON", async () => {
         identical completions          7  lines 1, 2, 3, 4, 5, ...
           chosen and rejected are identical
         no common prompt               1  line 11
-          the row has no \`prompt\` (it has chosen, rejected), and chosen and rejected share no beginning that ends with an \`Assistant:\` turn"
+          the row has no \`prompt\` (it has chosen, rejected): if another column is, name it, as in --columns prompt=question"
   `);
   expect(withoutFolder(JSON.stringify(ledger.toJSON().specialTokens), folder)).toMatchInlineSnapshot(
     `"{"<end>":{"count":2,"rows":[{"file":"rows.jsonl","line":8},{"file":"rows.jsonl","line":9}]},"<begin>":{"count":1,"rows":[{"file":"rows.jsonl","line":8}]}}"`,
@@ -380,7 +381,7 @@ describe.skipIf(sharedMissing)("HH's 2,312 rows (need ../shared)", () => {
       const found: Entry[] = [];
       for await (const row of readRows(hhPath)) {
         if (!expected.has(row.origin.line) || !("value" in row)) continue;
-        const { prompt, completions } = preferenceExample(row.value, row.origin);
+        const { prompt, completions } = examplesOf("pairs", row.value)[0]!;
         const text = tokenizeCompletions(tokenizer, prompt, completions, { chat: kind === "chat" });
         const [chosen, rejected] = text.completions.map(summary);
         found.push({ line: row.origin.line, prompt: summary(text.prompt), chosen, rejected });

@@ -1,19 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { withMargin } from "../../src/data/margin.ts";
-import { preferenceExample } from "../../src/data/preferences.ts";
-import { RowProblem } from "../../src/data/problem.ts";
+import type { MarginName } from "../../src/data/margin.ts";
+import { examplesOf, origin, orReason } from "./shapes/rows.ts";
 
-const origin = { file: "f.jsonl", line: 1 };
 const pair = { prompt: "Q: ", chosen: "yes", rejected: "no" };
 
 /** The values that the row carries, or the reason for which it is refused. */
-function read(fields: Record<string, unknown>, name: "margin" | "logMargin" = "margin"): unknown {
-  try {
-    return withMargin(preferenceExample, name)({ ...pair, ...fields }, origin).values;
-  } catch (error) {
-    if (error instanceof RowProblem) return `${error.reason}: ${error.message}`;
-    throw error;
-  }
+function read(fields: Record<string, unknown>, margin: MarginName = "margin"): unknown {
+  return orReason(() => examplesOf({ rows: "pairs", margin }, { ...pair, ...fields })[0]!.values);
 }
 
 describe("a pair's margin", () => {
@@ -29,6 +22,18 @@ describe("a pair's margin", () => {
     expect(read({ margin: null, score_chosen: 3, score_rejected: 1 })).toEqual({ margin: 2 });
   });
 
+  it("or the difference of the scores that made the pair of a ranking", () => {
+    const row = { prompt: "Q", completions: ["A", "B", "C"], scores: [1, 4, 2] };
+    const margins = (pairs: "best-worst" | "all") =>
+      examplesOf({ rows: "pairs", margin: "margin" }, row, { pairs }).map(({ values }) => values!.margin);
+    expect(margins("best-worst")).toEqual([3]);
+    expect(margins("all")).toEqual([2, 3, 1]);
+  });
+
+  it("may be text, as in CSV", () => {
+    expect(read({ margin: "1.5" })).toEqual({ margin: 1.5 });
+  });
+
   it("comes before scores", () => {
     expect(read({ margin: 1, chosen_score: 8, rejected_score: 6 })).toEqual({ margin: 1 });
   });
@@ -42,7 +47,7 @@ describe("a pair's margin", () => {
   });
 
   it("keeps the pair as it is", () => {
-    const { prompt, completions } = withMargin(preferenceExample, "margin")({ ...pair, margin: 1 }, origin);
+    const { prompt, completions } = examplesOf({ rows: "pairs", margin: "margin" }, { ...pair, margin: 1 })[0]!;
     expect([prompt, ...completions]).toEqual(["Q: ", "yes", "no"]);
   });
 });
@@ -61,15 +66,13 @@ describe("a row is refused, naming the field,", () => {
     expect(read({ score_rejected: 3 })).toMatch(/the field `score_chosen` is missing/);
   });
 
-  it.each([["high"], ["1.5"], [true], [[1]], [{ value: 1 }]])("whose margin is %j", (margin) => {
+  it.each([["high"], [""], [true], [[1]], [{ value: 1 }]])("whose margin is %j", (margin) => {
     expect(read({ margin })).toMatch(/^missing or wrong field: the field `margin` is not a number: /);
   });
 
   it("and only where an objective reads it", () => {
-    expect(preferenceExample({ ...pair, margin: "high" }, origin)).toEqual({
-      origin,
-      prompt: "Q: ",
-      completions: ["yes", "no"],
-    });
+    expect(examplesOf("pairs", { ...pair, margin: "high" })).toEqual([
+      { origin, prompt: "Q: ", completions: ["yes", "no"] },
+    ]);
   });
 });

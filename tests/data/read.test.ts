@@ -1,15 +1,15 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Row, readRows } from "../../src/data/read.ts";
+import { type RawValue, readRows } from "../../src/data/read.ts";
 import { arraySplitter, lineSplitter, type Splitter } from "../../src/data/split.ts";
 import { DataError } from "../../src/errors.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 
 const { folder, write } = temporaryFiles();
 
-async function read(file: string): Promise<Row[]> {
-  const found: Row[] = [];
+async function read(file: string): Promise<RawValue[]> {
+  const found: RawValue[] = [];
   for await (const row of readRows(file)) found.push(row);
   return found;
 }

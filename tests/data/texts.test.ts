@@ -1,27 +1,20 @@
 import { describe, expect, test } from "vitest";
-import type { Message } from "../../src/data/example.ts";
 import { loadExamples } from "../../src/data/load.ts";
-import { RowProblem } from "../../src/data/problem.ts";
-import { type TextOptions, textExample } from "../../src/data/texts.ts";
+import type { TextOptions } from "../../src/data/texts.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { byteFiles } from "../text/tokenizers.ts";
 import { temporaryFiles } from "./files.ts";
+import { assistant, examplesOf, orReason, user } from "./shapes/rows.ts";
 
-const origin = { file: "f.jsonl", line: 1 };
-const user = (content: string): Message => ({ role: "user", content });
-const assistant = (content: string): Message => ({ role: "assistant", content });
 const talk = [user("Hi"), assistant("Hello"), user("Bye"), assistant("Ciao")];
 
 /** [prompt, completion, what is scored of it] of a row, or the reason for which it is refused. */
 function read(row: unknown, options: TextOptions = {}): unknown[] | string {
-  try {
-    const { prompt, completions, scored } = textExample(row, origin, options);
+  return orReason(() => {
+    const [{ prompt, completions, scored }] = examplesOf("texts", row, options) as [ReturnType<typeof examplesOf>[0]];
     expect(completions).toHaveLength(1);
     return scored === undefined ? [prompt, completions[0]] : [prompt, completions[0], scored];
-  } catch (error) {
-    if (error instanceof RowProblem) return `${error.reason}: ${error.message}`;
-    throw error;
-  }
+  });
 }
 
 describe("a row with prompt and completion", () => {
@@ -129,7 +122,10 @@ test("a completion that is labelled bad is not learned", () => {
 test.each([
   [{ prompt: "Q" }, "the field `completion` is missing (the row has only prompt)"],
   [{ completion: "A" }, "the field `prompt` is missing (the row has only completion)"],
-  [{ content: "A" }, "the field `text` is missing (the row has only content)"],
+  [
+    { content: "A" },
+    "the row has none of the fields that tell what it holds (it has only content): name them, as in --columns prompt=question,chosen=good,rejected=bad",
+  ],
 ])("%j is refused", (row, message) => {
   expect(read(row)).toBe(`missing or wrong field: ${message}`);
 });
@@ -141,18 +137,23 @@ describe("loaded as token ids", () => {
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
   const tokenizer = tokenizerFromFiles(byteFiles({ special, chatTemplate }));
   const load = (name: string, rows: readonly unknown[], options: Partial<Parameters<typeof loadExamples>[1]> = {}) =>
-    loadExamples(textExample, {
-      files: write(name, rows.map((row) => JSON.stringify(row)).join("\n")),
-      tokenizer,
-      maxLength: 200,
-      maxPromptLength: 100,
-      truncation: "shorten",
-      ...options,
-    });
+    loadExamples(
+      { rows: "texts" },
+      {
+        files: write(name, rows.map((row) => JSON.stringify(row)).join("\n")),
+        tokenizer,
+        maxLength: 200,
+        maxPromptLength: 100,
+        truncation: "shorten",
+        ...options,
+      },
+    );
 
-  test("rows of every shape in one file, each with the tokens that are learned", async () => {
+  test("rows of several shapes, each in a file of its own, with the tokens that are learned", async () => {
     const rows = [{ prompt: "Q", completion: "A" }, { text: "Once" }, { messages: talk }];
-    const { examples } = await load("mixed.jsonl", rows);
+    const files = rows.map((row, i) => write(`${i}.jsonl`, JSON.stringify(row)));
+    const { examples, ledger } = await load("mixed.jsonl", [], { files });
+    expect(ledger.toJSON().shape).toBe("completion, text, conversation");
     expect(examples.map(({ scored }) => scored !== undefined)).toEqual([false, false, true]);
     const { prompt, completions, scored } = examples[2]!;
     expect(tokenizer.decode(prompt)).toBe("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
@@ -196,10 +197,10 @@ describe("loaded as token ids", () => {
       }),
     );
     const once = { messages: talk.slice(1, 2) };
-    const { examples, ledger } = await load("forget.jsonl", [{ messages: talk }, { text: "Once" }, once], {
+    const { examples, ledger } = await load("forget.jsonl", [{ messages: talk }, once], {
       tokenizer: forgetful,
     });
-    expect(examples).toHaveLength(2);
+    expect(examples).toHaveLength(1);
     const { droppedBy } = ledger.toJSON();
     expect(droppedBy["refused by the chat template"]!.example).toContain("turn 2 of the conversation differently");
   });

@@ -1,23 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Message } from "../../src/data/example.ts";
-import { RowProblem } from "../../src/data/problem.ts";
-import { rankedExample } from "../../src/data/ranked.ts";
-
-const origin = { file: "f.jsonl", line: 1 };
-const user = (content: string): Message => ({ role: "user", content });
-const assistant = (content: string): Message => ({ role: "assistant", content });
+import { assistant, examplesOf, origin, orReason, user } from "./rows.ts";
 
 /** [prompt, completions, ranks], or the reason for which the row is refused. */
 function read(row: unknown): unknown[] | string {
-  try {
-    const example = rankedExample(row, origin);
-    expect(example.origin).toBe(origin);
-    return [example.prompt, example.completions, example.values?.rank];
-  } catch (error) {
-    if (error instanceof RowProblem) return `${error.reason}: ${error.message}`;
-    throw error;
-  }
+  return orReason(() => {
+    const [example] = examplesOf("ranked", row);
+    expect(example!.origin).toBe(origin);
+    return [example!.prompt, example!.completions, example!.values?.rank];
+  });
 }
 
 describe("a ranking", () => {
@@ -57,7 +48,7 @@ describe("a ranking", () => {
       fc.property(scores, (given) => {
         fc.pre(new Set(given).size > 1);
         const row = { prompt: "Q", completions: given.map((score, i) => `${i}:${score}`), scores: given };
-        const { completions, values } = rankedExample(row, origin);
+        const { completions, values } = examplesOf("ranked", row)[0]!;
         const ranks = values!.rank as number[];
         const scoreAt = (i: number) => Number((completions[i] as string).split(":")[1]);
         expect(completions.toSorted()).toEqual(row.completions.toSorted());
@@ -100,7 +91,7 @@ describe("a row that can't be read says which field and what is there", () => {
     [{ ...ab, scores: [1, 2], ranks: [2, 1] }, "the field `ranks` stands beside `scores`: give one of them"],
     [{ ...ab, scores: 1 }, "the field `scores` is a number, not a list of numbers: 1"],
     [{ ...ab, scores: [1] }, "the field `scores` has 1 numbers for 2 completions: give one for each"],
-    [{ ...ab, ranks: [1, "2"] }, "the field `ranks[1]` is not a number: 2"],
+    [{ ...ab, ranks: [1, "best"] }, "the field `ranks[1]` is not a number: best"],
     [{ ...ab, ranks: [1, null] }, "the field `ranks[1]` is not a number: null"],
   ])("%j", (row, message) => {
     expect(read(row)).toBe(`missing or wrong field: ${message}`);

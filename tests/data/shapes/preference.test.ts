@@ -1,23 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Message } from "../../src/data/example.ts";
-import { preferenceExample, promptExample } from "../../src/data/preferences.ts";
-import { RowProblem } from "../../src/data/problem.ts";
-
-const origin = { file: "f.jsonl", line: 1 };
-const user = (content: string): Message => ({ role: "user", content });
-const assistant = (content: string): Message => ({ role: "assistant", content });
-const system = (content: string): Message => ({ role: "system", content });
-
-/** [prompt, chosen, rejected], or the reason for which the row is refused. */
-function read(row: unknown): unknown[] | string {
-  try {
-    const { prompt, completions } = preferenceExample(row, origin);
-    return [prompt, ...completions];
-  } catch (error) {
-    if (error instanceof RowProblem) return `${error.reason}: ${error.message}`;
-    throw error;
-  }
-}
+import type { Message } from "../../../src/data/example.ts";
+import { assistant, promptIn, pairIn as read, shapeNameOf, system, user } from "./rows.ts";
 
 describe("prompt, chosen and rejected", () => {
   test("as strings are text as it stands", () => {
@@ -69,6 +52,7 @@ describe("prompt, chosen and rejected", () => {
       rejected: "\n\nHuman: a\n\nAssistant: c",
       score: 1,
     };
+    expect(shapeNameOf(row)).toBe("hh");
     expect(read(row)).toEqual(["\n\nHuman: a\n\nAssistant:", " b", " c"]);
   });
 
@@ -164,7 +148,7 @@ describe("HH's raw text shares its prompt", () => {
   test("or have none, and must differ", () => {
     expect(split("A cat", "A car")).toMatch(/^no common prompt/);
     expect(split("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: x\n\nAssistant: b")).toMatch(/^no common prompt/);
-    expect(split("same", "same")).toMatch(/^identical completions/);
+    expect(split("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: a\n\nAssistant: b")).toMatch(/^identical completions/);
   });
 });
 
@@ -173,9 +157,15 @@ describe("a row that can't be read says which field and what is there", () => {
     [["not", "an", "object"], 'a row is an object with fields, this one is a list: ["not","an","object"]'],
     ["text", "a row is an object with fields, this one is a string: text"],
     [null, "a row is an object with fields, this one is null: null"],
-    [{}, "the field `chosen` is missing (the row has no fields)"],
+    [
+      {},
+      "the row has none of the fields that tell what it holds (it has no fields): name them, as in --columns prompt=question,chosen=good,rejected=bad",
+    ],
     [{ prompt: "a", chosen: "b" }, "the field `rejected` is missing (the row has only prompt, chosen)"],
-    [{ input: "", output: "c", chosen: null }, "the field `chosen` is missing (the row has only input, output)"],
+    [
+      { input: "", output: "c", chosen: null },
+      "the row has none of the fields that tell what it holds (it has only input, output): name them, as in --columns prompt=question,chosen=good,rejected=bad",
+    ],
     [
       { prompt: 7, chosen: "a", rejected: "b" },
       "the field `prompt` is a number, not a string or a list of messages: 7",
@@ -201,8 +191,8 @@ describe("a row that can't be read says which field and what is there", () => {
       'the field `prompt[0].content` is a list, not a string: ["xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...',
     ],
     [
-      { prompt: [user("a")], chosen: [{ ...assistant(""), tool_calls: [{ name: "f" }] }], rejected: [assistant("b")] },
-      "the field `chosen[0].tool_calls` is not supported",
+      { prompt: [user("a")], chosen: [{ ...assistant(""), tool_calls: [{ id: 1 }] }], rejected: [assistant("b")] },
+      'the field `chosen[0].tool_calls[0]` is no call with a `name` and `arguments`: {"id":1}',
     ],
     [
       { prompt: [user("a")], chosen: [user("b")], rejected: [assistant("c")] },
@@ -231,7 +221,7 @@ describe("a row that can be read but not used", () => {
 });
 
 describe("prompts alone", () => {
-  const prompt = (row: unknown) => promptExample(row, origin).prompt;
+  const prompt = promptIn;
 
   test("are strings, messages, or what a preference row implies", () => {
     expect(prompt({ prompt: "Q" })).toBe("Q");

@@ -1,23 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { Message } from "../../src/data/example.ts";
-import { labelledExamples } from "../../src/data/labelled.ts";
-import { RowProblem } from "../../src/data/problem.ts";
-
-const origin = { file: "f.jsonl", line: 1 };
-const user = (content: string): Message => ({ role: "user", content });
-const assistant = (content: string): Message => ({ role: "assistant", content });
+import { assistant, examplesOf, origin, orReason, user } from "./rows.ts";
 
 /** [prompt, completion, label] of each example, or the reason for which the row is refused. */
 function read(row: unknown): unknown[][] | string {
-  try {
-    return labelledExamples(row, origin).map((example) => {
+  return orReason(() =>
+    examplesOf("labelled", row).map((example) => {
       expect(example.origin).toBe(origin);
       return [example.prompt, ...example.completions, example.values?.label];
-    });
-  } catch (error) {
-    if (error instanceof RowProblem) return `${error.reason}: ${error.message}`;
-    throw error;
-  }
+    }),
+  );
 }
 
 describe("prompt, completion and label", () => {
