@@ -61,14 +61,41 @@ export async function loadPreferences(options: PreferenceOptions): Promise<Loade
 
 /** Loads the examples that a method needs as token ids. Throws as loadPreferences. */
 export async function loadExamples(needs: Needs, options: PreferenceOptions): Promise<LoadedPreferences> {
+  const { sources, ledger, tokenize } = await open(needs, options);
+  const use = (row: ReadRow) => tokenize(row).map(({ tokenized }) => tokenized);
+  const perSource = await collect(sources, options, ledger, use);
+  return { examples: mixed(sources, perSource, options, ledger), ledger };
+}
+
+/** An example with what became of it. */
+export interface VisitedExample {
+  readonly example: Example;
+  /** All of its tokens. */
+  readonly text: TokenizedText;
+  /** Its tokens within the limits, and for what it was cut. */
+  readonly tokenized: TokenizedExample;
+  readonly cut: readonly Cause[];
+}
+
+/** Hands every example to `visit` in the order of the rows, keeping none; weights count for nothing. Throws as loadPreferences. */
+export async function visitExamples(
+  needs: Needs,
+  options: PreferenceOptions,
+  visit: (example: VisitedExample) => void,
+): Promise<Ledger> {
+  const { sources, ledger, tokenize } = await open(needs, options);
+  await collect(sources, options, ledger, (row) => tokenize(row).forEach(visit));
+  return ledger;
+}
+
+async function open(needs: Needs, options: PreferenceOptions) {
   checkLimits(options);
   const sources = await openSources(options.files, options);
   const ledger = new Ledger(sources);
   const derive: DeriveOptions = { ...options, score: options.score === "last" ? undefined : options.score };
-  const use = ({ reading, row, origin }: ReadRow) =>
+  const tokenize = ({ reading, row, origin }: ReadRow) =>
     tokenizeRow(examplesFrom(reading, row, origin, needs, derive), origin, needs, options, ledger);
-  const perSource = await collect(sources, options, ledger, use);
-  return { examples: mixed(sources, perSource, options, ledger), ledger };
+  return { sources, ledger, tokenize };
 }
 
 /** The examples of all sources in order, each with the name of its own where there are several. */
@@ -224,7 +251,7 @@ function tokenizeRow(
   { rows }: Needs,
   options: PreferenceOptions,
   ledger: Ledger,
-): TokenizedExample[] {
+): VisitedExample[] {
   const texts = examples.map((example) => tokenizeExample(example, rows, options));
   refuseIdentical(texts, "two completions have the same tokens");
   const fitted = texts.map((text) => fitToLimits(text, origin, options));
@@ -234,10 +261,12 @@ function tokenizeRow(
   if (texts.some(({ merged }) => merged)) ledger.noteMerged(origin);
   const injected = new Set(texts.flatMap((text) => text.injected));
   if (injected.size > 0) ledger.noteSpecialTokens([...injected], origin);
-  return examples.map(({ values }, i) => {
+  return examples.map((example, i) => {
+    const { values } = example;
     if (values?.label !== undefined) ledger.noteLabel(values.label === 1);
-    const { prompt, completions, scored } = fitted[i]!;
-    return { origin, ...(values && { values }), prompt, completions, ...(scored && { scored }) };
+    const { prompt, completions, scored, cut: causes } = fitted[i]!;
+    const tokenized = { origin, ...(values && { values }), prompt, completions, ...(scored && { scored }) };
+    return { example, text: texts[i]!, tokenized, cut: causes };
   });
 }
 
