@@ -168,12 +168,13 @@ function addedTokens({ tokens, types }: Vocabulary): JsonObject[] {
 }
 
 function configOf(metadata: GgufMetadata, { tokens }: Vocabulary, family: Family): JsonObject {
+  const longest = metadata.natural(`${metadata.text("general.architecture")}.context_length`);
   const config: JsonObject = {
     tokenizer_class: "PreTrainedTokenizerFast",
     add_bos_token: metadata.flag("tokenizer.ggml.add_bos_token") ?? family.addBos,
     add_eos_token: metadata.flag("tokenizer.ggml.add_eos_token") ?? false,
     clean_up_tokenization_spaces: false,
-    model_max_length: metadata.require("llama.context_length", metadata.natural("llama.context_length")),
+    ...(longest !== undefined && { model_max_length: longest }),
   };
   for (const [key, name] of [
     ["bos", "bos"],

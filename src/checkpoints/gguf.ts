@@ -1,25 +1,96 @@
-/** A GGUF file presented as the Hugging Face checkpoint that it was converted from. */
+/** A GGUF file, or the parts of one that was split, presented as the Hugging Face checkpoint that it was converted from. */
+import { existsSync } from "node:fs";
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint, JsonObject, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
 import { BLOCK_LAYOUTS } from "./dequantize.ts";
 import { RandomAccessFile } from "./files.ts";
-import { type GgufTensor, readGgufHeader } from "./gguf-header.ts";
-import { huggingFaceName, interleavedHeads, llamaConfig, ROPE_FACTORS, separateHalves } from "./gguf-llama.ts";
+import { type GgufArchitecture, ggufArchitectures, huggingFaceTensor } from "./gguf-architectures.ts";
+import { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf-header.ts";
+import type { TensorLayout } from "./gguf-layouts.ts";
 import { GgufMetadata } from "./gguf-metadata.ts";
+import { GgufSettings } from "./gguf-settings.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
 
 /** Values dequantized from one read: a few MB, so that quantized bytes never take a tensor's size in memory. */
 const CHUNK_VALUES = 2 ** 20;
 
-/** Opens a GGUF file of the Llama architecture. Throws CheckpointError before any weight is read when it is not supported. */
+/**
+ * Opens a GGUF file; of a split one any part opens all. Throws CheckpointError before any weight is read where the file or its
+ * architecture is not supported, or a part is missing.
+ */
 export function openGguf(path: string): Checkpoint {
-  const file = new RandomAccessFile(path);
+  const files: RandomAccessFile[] = [];
+  const open = (part: string): GgufPart => {
+    const file = new RandomAccessFile(part);
+    files.push(file);
+    return { file, header: readGgufHeader(file) };
+  };
   try {
-    return new GgufCheckpoint(file);
+    return new GgufCheckpoint(path, openParts(path, open));
   } catch (error) {
-    file[Symbol.dispose]();
+    for (const file of files) file[Symbol.dispose]();
     throw error;
   }
+}
+
+interface GgufPart {
+  readonly file: RandomAccessFile;
+  readonly header: GgufHeader;
+}
+
+/** The file alone, or all parts of a split one, the first first: it has the settings. */
+function openParts(path: string, open: (path: string) => GgufPart): readonly GgufPart[] {
+  const given = open(path);
+  const count = new GgufMetadata(path, given.header.metadata).natural("split.count") ?? 1;
+  if (count <= 1) return [given];
+  const [, stem, number, total] = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s.exec(path) ?? [];
+  if (stem === undefined || Number(total) !== count) {
+    throw new CheckpointError(
+      `${path}: is one of ${count} parts, but its name does not say which; give it the name that it had, which ends in -00001-of-${fiveDigits(count)}.gguf.`,
+    );
+  }
+  const names = Array.from({ length: count }, (_, i) => `${stem}-${fiveDigits(i + 1)}-of-${total}.gguf`);
+  const missing = names.find((name) => !existsSync(name));
+  if (missing !== undefined) {
+    throw new CheckpointError(
+      `${path}: is one of ${count} parts, and the part ${missing} is missing. Copy or download it too.`,
+    );
+  }
+  const parts = names.map((name, i) => (i + 1 === Number(number) ? given : open(name)));
+  checkParts(parts, count);
+  return parts;
+}
+
+const fiveDigits = (n: number): string => String(n).padStart(5, "0");
+
+function checkParts(parts: readonly GgufPart[], count: number): void {
+  const seen = new Set<string>();
+  for (const [i, { file, header }] of parts.entries()) {
+    const metadata = new GgufMetadata(file.path, header.metadata);
+    const [no, own] = [metadata.natural("split.no"), metadata.natural("split.count")];
+    if (no !== i || own !== count) {
+      throw new CheckpointError(
+        `${file.path}: says that it is part ${no === undefined ? "?" : no + 1} of ${own ?? "?"}, not ${i + 1} of ${count}; the parts are not of one model.`,
+      );
+    }
+    for (const name of header.tensors.keys()) {
+      if (seen.has(name))
+        throw new CheckpointError(`${file.path}: tensor ${JSON.stringify(name)} is in another part too.`);
+      seen.add(name);
+    }
+  }
+  const first = parts[0]!;
+  const expected = new GgufMetadata(first.file.path, first.header.metadata).natural("split.tensors.count");
+  if (expected !== undefined && expected !== seen.size) {
+    throw new CheckpointError(`${first.file.path}: the parts have ${seen.size} tensors together, not ${expected}.`);
+  }
+}
+
+/** A tensor as a file has it, and how it lies there. */
+interface StoredTensor {
+  readonly file: RandomAccessFile;
+  readonly tensor: GgufTensor;
+  readonly layout: TensorLayout | undefined;
 }
 
 class GgufCheckpoint implements Checkpoint {
@@ -28,63 +99,66 @@ class GgufCheckpoint implements Checkpoint {
   readonly generationConfig: JsonObject;
   readonly tokenizer: TokenizerFiles;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  readonly #file: RandomAccessFile;
-  /** Tensors as the file has them, by Hugging Face name. */
-  readonly #stored = new Map<string, GgufTensor>();
+  readonly #parts: readonly GgufPart[];
+  /** By Hugging Face name. */
+  readonly #stored = new Map<string, StoredTensor>();
 
-  constructor(file: RandomAccessFile) {
-    this.#file = file;
-    this.source = file.path;
-    const header = readGgufHeader(file);
-    const metadata = new GgufMetadata(file.path, header.metadata);
-    refuseOtherArchitectures(metadata);
-    const ropeFactors = header.tensors.get(ROPE_FACTORS);
-    this.config = llamaConfig(metadata, header.tensors, ropeFactors && dequantizeTensor(file, ropeFactors));
+  constructor(source: string, parts: readonly GgufPart[]) {
+    this.source = source;
+    this.#parts = parts;
+    const metadata = new GgufMetadata(source, parts[0]!.header.metadata);
+    const architecture = architectureOf(metadata);
+    const fileOf = new Map(
+      parts.flatMap(({ file, header }) => [...header.tensors.values()].map((tensor) => [tensor, file] as const)),
+    );
+    const all = new Map([...fileOf.keys()].map((tensor) => [tensor.name, tensor]));
+    const settings = new GgufSettings(metadata, architecture.name, all, (tensor) =>
+      dequantizeTensor(fileOf.get(tensor)!, tensor),
+    );
+    this.config = architecture.config(settings);
     this.generationConfig = generationConfigOf(metadata);
     this.tokenizer = ggufTokenizer(metadata);
     const tensors = new Map<string, TensorInfo>();
-    for (const tensor of header.tensors.values()) {
-      if (tensor.name === ROPE_FACTORS) continue;
-      const name = huggingFaceName(file.path, tensor.name);
-      tensors.set(name, { name, shape: tensor.shape, storage: tensor.storage });
-      this.#stored.set(name, tensor);
+    for (const [tensor, file] of fileOf) {
+      const known = huggingFaceTensor(source, architecture, this.config, tensor.name);
+      if (known === undefined) continue;
+      const { name, layout } = known;
+      refuseOtherRows(source, tensor, layout);
+      const shape = layout?.transposes ? tensor.shape.toReversed() : tensor.shape;
+      tensors.set(name, { name, shape, storage: tensor.storage });
+      this.#stored.set(name, { file, tensor, layout });
     }
     this.tensors = tensors;
   }
 
   read(name: string): Float32Array<ArrayBuffer> {
-    const tensor = this.#stored.get(name);
-    if (tensor === undefined) throw new CheckpointError(`${this.source}: has no tensor ${JSON.stringify(name)}.`);
-    const values = dequantizeTensor(this.#file, tensor);
-    const heads = interleavedHeads(tensor.name, this.config);
-    if (heads === undefined) return values;
-    const [rows = 0, columns = 1] = tensor.shape;
-    if (rows !== heads * Number(this.config.head_dim)) {
-      throw new CheckpointError(
-        `${this.source}: tensor ${JSON.stringify(tensor.name)} has ${rows} rows where ${heads} heads of ${this.config.head_dim} are expected.`,
-      );
-    }
-    return separateHalves(values, heads, columns);
+    const stored = this.#stored.get(name);
+    if (stored === undefined) throw new CheckpointError(`${this.source}: has no tensor ${JSON.stringify(name)}.`);
+    const { file, tensor, layout } = stored;
+    const values = dequantizeTensor(file, tensor);
+    const [rows = 1, columns = 1] = tensor.shape;
+    return layout ? layout.restore(values, rows, columns) : values;
   }
 
   [Symbol.dispose](): void {
-    this.#file[Symbol.dispose]();
+    for (const { file } of this.#parts) file[Symbol.dispose]();
   }
 }
 
-function refuseOtherArchitectures(metadata: GgufMetadata): void {
-  const architecture = metadata.require("general.architecture", metadata.text("general.architecture"));
-  if (architecture !== "llama") {
-    throw new CheckpointError(
-      `${metadata.source}: the architecture ${JSON.stringify(architecture)} is not supported in GGUF files; "llama" is.`,
-    );
-  }
-  const parts = metadata.natural("split.count") ?? 1;
-  if (parts > 1) {
-    throw new CheckpointError(
-      `${metadata.source}: is one of ${parts} parts; join them first with llama.cpp's llama-gguf-split --merge.`,
-    );
-  }
+function refuseOtherRows(source: string, { name, shape }: GgufTensor, layout: TensorLayout | undefined): void {
+  if (layout?.rows === undefined || layout.rows === shape[0]) return;
+  throw new CheckpointError(
+    `${source}: tensor ${JSON.stringify(name)} has ${shape[0]} rows where the heads have ${layout.rows} together.`,
+  );
+}
+
+function architectureOf(metadata: GgufMetadata): GgufArchitecture & { readonly name: string } {
+  const name = metadata.require("general.architecture", metadata.text("general.architecture"));
+  const architecture = Object.hasOwn(ggufArchitectures, name) ? ggufArchitectures[name] : undefined;
+  if (architecture) return { ...architecture, name };
+  throw new CheckpointError(
+    `${metadata.source}: the architecture ${JSON.stringify(name)} is not supported in GGUF files (supported: ${Object.keys(ggufArchitectures).join(", ")})`,
+  );
 }
 
 /** What ends a generation: the end-of-text token and, where the file names another, the end-of-turn token. */

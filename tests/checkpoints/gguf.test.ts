@@ -183,7 +183,7 @@ describe("what is not supported is refused by name before any weight is read", (
 
   test("architectures", () => {
     expect(refusal({ metadata: [architecture("qwen3moe")] })).toMatchInlineSnapshot(
-      `"CheckpointError: /m.gguf: the architecture "qwen3moe" is not supported in GGUF files; "llama" is."`,
+      `"CheckpointError: /m.gguf: the architecture "qwen3moe" is not supported in GGUF files (supported: llama, qwen2, qwen3, gemma2, gemma3, phi3, olmo2, smollm3, gpt2, gptneox)"`,
     );
     expect(refusal({})).toMatchInlineSnapshot(
       `"CheckpointError: /m.gguf: the GGUF metadata lacks "general.architecture"."`,
@@ -194,14 +194,14 @@ describe("what is not supported is refused by name before any weight is read", (
     expect(withEntry("llama.expert_count", UINT32, u32(8))).toMatchInlineSnapshot(
       `"CheckpointError: /m.gguf: has 8 experts (llama.expert_count); mixtures of experts are not supported."`,
     );
-    expect(withEntry("llama.rope.scaling.type", TEXT, text("yarn"))).toMatchInlineSnapshot(
-      `"CheckpointError: /m.gguf: RoPE scaling of type "yarn" is not supported."`,
+    expect(withEntry("llama.rope.scaling.type", TEXT, text("longrope"))).toMatchInlineSnapshot(
+      `"CheckpointError: /m.gguf: RoPE scaling of type "longrope" is not supported."`,
     );
     expect(withEntry("llama.rope.dimension_count", UINT32, u32(2))).toMatchInlineSnapshot(
       `"CheckpointError: /m.gguf: llama.rope.dimension_count is 2 where heads are 4 wide; partial rotary embedding and heads of unequal width are not supported."`,
     );
     expect(withEntry("split.count", UINT32, u32(3))).toMatchInlineSnapshot(
-      `"CheckpointError: /m.gguf: is one of 3 parts; join them first with llama.cpp's llama-gguf-split --merge."`,
+      `"CheckpointError: /m.gguf: is one of 3 parts, but its name does not say which; give it the name that it had, which ends in -00001-of-00003.gguf."`,
     );
     expect(
       withEntry("llama.attention.head_count_kv", ARRAY, Buffer.concat([u32(UINT32), u64(1), u32(2)])),
@@ -232,7 +232,7 @@ describe("what is not supported is refused by name before any weight is read", (
     expect(refusal({ metadata: llama, tensors: [{ ...embedding, type: 99 }] })).toMatch("stored as type 99");
   });
 
-  test("tensors that Llama does not have", () => {
+  test("tensors that the architecture does not have", () => {
     const extra = { ...embedding, name: "blk.0.ffn_gate_exps.weight", offset: 64 };
     expect(refusal({ metadata: llama, tensors: [embedding, extra], data: new Uint8Array(128) })).toMatchInlineSnapshot(
       `"CheckpointError: /m.gguf: tensor "blk.0.ffn_gate_exps.weight" is not part of the Llama architecture that preftune reads."`,
