@@ -45,7 +45,7 @@ export {
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
-export type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "./training/observer.ts";
+export type { Best, Metrics, RunObserver, RunResult, RunSummary, Sample, Warning } from "./training/observer.ts";
 export { type PublishOptions, publishRun } from "./training/publish.ts";
 export type { RunControl } from "./training/run.ts";
 export {
