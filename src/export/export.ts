@@ -18,6 +18,7 @@ import { readRunConfig, resultKind } from "../training/run-directory.ts";
 import { exportedCard } from "./card.ts";
 import { exportGguf } from "./gguf.ts";
 import { checkMerge, type MergeCheck } from "./merge-check.ts";
+import { exportOnnx } from "./onnx.ts";
 
 const path = z.string().min(1);
 
@@ -26,9 +27,9 @@ export const exportSchema = z.strictObject({
   model: path.optional().describe("a model: a Hugging Face folder, a .gguf file, or a name on the hub"),
   adapter: path.optional().describe("a PEFT adapter to merge into the model"),
   format: z
-    .enum(["hf", "peft", "gguf"])
+    .enum(["hf", "peft", "gguf", "onnx"])
     .default("hf")
-    .describe("a Hugging Face folder, the adapter alone, or a GGUF file"),
+    .describe("a Hugging Face folder, the adapter alone, a GGUF file, or a folder for transformers.js"),
   dtype: z
     .enum(["f32", "f16", "bf16", "q8_0", "q4_0"])
     .optional()
@@ -51,6 +52,7 @@ const DTYPES: Readonly<Record<Format, readonly Dtype[]>> = {
   hf: ["f32", "f16", "bf16"],
   peft: ["f32"],
   gguf: ["f32", "f16", "bf16", "q8_0", "q4_0"],
+  onnx: ["f32", "f16"],
 };
 
 export interface Exported {
@@ -75,10 +77,12 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
   }
   const tensors = mergedWeights(checkpoint, model, adapter);
   const merge = adapter ? await checkMerge(checkpoint, model, adapter, tensors) : undefined;
-  const write = format === "gguf" ? writeGgufFile : writeFolder;
+  const write = WRITERS[format];
   write(output, { checkpoint, model, tensors, dtype, card: exportedCard({ ...source, format, dtype, merge }) });
   return { output, ...(merge && { merge }) };
 }
+
+type Writer = (output: string, contents: Contents) => void;
 
 interface Contents {
   readonly checkpoint: Checkpoint;
@@ -97,6 +101,16 @@ function writeFolder(output: string, { checkpoint, tensors, dtype, card }: Conte
 function writeGgufFile(output: string, { checkpoint, model, tensors, dtype }: Contents): void {
   exportGguf(output, { checkpoint, model, tensors, storage: STORAGE[dtype] });
 }
+
+function writeOnnxFolder(output: string, { dtype, ...contents }: Contents): void {
+  exportOnnx(output, { ...contents, storage: STORAGE[dtype as "f32" | "f16"] });
+}
+
+const WRITERS: Readonly<Record<Exclude<Format, "peft">, Writer>> = {
+  hf: writeFolder,
+  gguf: writeGgufFile,
+  onnx: writeOnnxFolder,
+};
 
 function exportAdapter(output: string, model: LanguageModel, source: Source, adapter: LoraAdapter | undefined): void {
   if (!adapter) {

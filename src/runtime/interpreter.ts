@@ -207,6 +207,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   },
 
   toFloat: (_, [x]) => x!.data,
+  rowIndices: (_, [x]) => Float64Array.from({ length: x!.dims[0]! }, (_, i) => i),
 
   reshape: (_, [x]) => x!.data,
   transpose: (node, [x], dims) => {

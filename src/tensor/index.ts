@@ -2,7 +2,7 @@
 
 export * from "./fused.ts";
 export { gradientRules, gradients } from "./gradients.ts";
-export { type EmitOptions, emitOnnx, type OnnxFiles, onnxFused } from "./onnx/emit.ts";
+export { type BoundInput, type EmitOptions, emitOnnx, type OnnxFiles, onnxFused } from "./onnx/emit.ts";
 export * from "./operations.ts";
 export { type OptimizeOptions, optimize, type Program, programInputs, topologicalOrder } from "./program.ts";
 export { type Dim, evaluateDim, formatShape, learnSize, product, quotient, type Shape, termsOf } from "./shape.ts";

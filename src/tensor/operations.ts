@@ -164,6 +164,12 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   return makeNode("gather", [table, ids], [...ids.shape, ...table.shape.slice(1)], { dtype: table.dtype });
 }
 
+/** 0, 1, 2 and so on, one for each row of x [n, ...]: int64 [n]. It has no gradient rule: x's values do not matter. */
+export function rowIndices(x: Tensor): Tensor {
+  if (x.shape.length === 0) throw shapeError("rowIndices", [x], "a scalar has no rows");
+  return makeNode("rowIndices", [x], [x.shape[0]!], { dtype: "int64" });
+}
+
 /** Adds rows into zeros shaped like `like`: result[ids[i]] += values[i]. The transpose of gather. */
 export function scatterAdd(like: Tensor, ids: Tensor, values: Tensor): Tensor {
   requireFloats("scatterAdd", [like, values]);

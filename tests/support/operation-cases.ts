@@ -115,6 +115,9 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   maximum: binary(t.maximum),
   greaterOrEqual: binary((a, b) => t.where(t.greaterOrEqual(a, b), 1, 0)),
   toFloat: [{ title: "of ids", inputs: { ids: ids("N", 9) }, build: ({ ids }) => t.toFloat(ids!) }],
+  rowIndices: [
+    { title: "of a matrix", inputs: { x: spread("B", "N") }, build: ({ x }) => t.toFloat(t.rowIndices(x!)) },
+  ],
   where: [
     { title: "of equal shapes", c: spread("B", "N"), a: spread("B", "N"), b: spread("B", "N") },
     { title: "with a row and a scalar", c: spread("B", "N"), a: spread("N"), b: spread() },
@@ -259,7 +262,7 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
  * Operations without a gradient rule: a comparison does not change with its inputs, whole numbers do not change by little,
  * and the largest value of a row serves to keep exponentials in range, where it cancels.
  */
-export const withoutGradient = ["greaterOrEqual", "reduceMax", "toFloat"];
+export const withoutGradient = ["greaterOrEqual", "reduceMax", "rowIndices", "toFloat"];
 
 /** The inputs of a case as tensors, with names for unknown sizes or with known `sizes`. */
 export function caseTensors({ inputs }: OperationCase, sizes?: ReadonlyMap<string, number>): Record<string, Tensor> {

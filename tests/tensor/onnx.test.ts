@@ -44,6 +44,22 @@ describe("an emitted program", () => {
     expect(session.outputNames).toContain("rope of 1 heads/result");
   });
 
+  it("has values of its own for inputs that are bound, in the model or outside, float16 ones widened", async () => {
+    const [x, w, h] = [t.input("x", [2]), t.input("w", [2]), t.input("h", [2])];
+    const values = new Uint8Array(Float32Array.of(10, 20).buffer);
+    const halves = new Uint8Array(Uint16Array.of(0x3c00, 0xc000).buffer); // 1 and -2
+    const bound = new Map([
+      ["w", { type: "float32", values }],
+      ["h", { type: "float16", values: halves }],
+    ] as const);
+    const model = t.emitOnnx({ outputs: { y: t.add(t.mul(x, w), t.mul(h, h)) } }, { bound }).model;
+    const session = await ort.InferenceSession.create(model);
+    onTestFinished(() => session.release());
+    expect(session.inputNames).toEqual(["x"]);
+    const { y } = await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 2), [2]) });
+    expect([...(y!.data as Float32Array)]).toEqual([11, 44]);
+  });
+
   it("is the same bytes every time", () => {
     expect(t.emitOnnx(everyOperation()).model).toEqual(t.emitOnnx(everyOperation()).model);
   });

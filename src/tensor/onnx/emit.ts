@@ -16,7 +16,7 @@ export const onnxFused: ReadonlySet<string> = new Set(["silu", "gelu", "geluTanh
 
 const OPSET = 18n;
 const IR_VERSION = 9n;
-const ELEMENT_TYPES: Record<DType, number> = { float32: 1, int64: 7, bool: 9 };
+const ELEMENT_TYPES: Record<DType | "float16", number> = { float32: 1, int64: 7, bool: 9, float16: 10 };
 const ATTRIBUTE = { float: 1, int: 2, ints: 7 };
 const EXTERNAL = 1;
 
@@ -33,6 +33,14 @@ export interface OnnxFiles {
 export interface EmitOptions {
   /** Puts large constants into a file of this name beside the model instead of into the model. */
   readonly externalDataName?: string;
+  /** Inputs of the program that the model has the values of, by name: they are no inputs of the model. */
+  readonly bound?: ReadonlyMap<string, BoundInput>;
+}
+
+/** A float32 input's values, in the model or in a file beside it. In float16 they are widened when the model is loaded. */
+export interface BoundInput {
+  readonly type: "float32" | "float16";
+  readonly values: Uint8Array | { readonly location: string; readonly offset: number; readonly length: number };
 }
 
 /**
@@ -111,7 +119,7 @@ class Emitter {
         name: "program",
         node: this.nodes,
         initializer: this.initializers,
-        input: [...this.inputs].map(([name, t]) => valueInfo(name, t)),
+        input: [...this.inputs].flatMap(([name, t]) => (this.options.bound?.has(name) ? [] : [valueInfo(name, t)])),
         output: outputs.map(([name, t]) => valueInfo(name, t)),
       },
     });
@@ -184,8 +192,7 @@ class Emitter {
         offset: this.externalOffset,
         length: rawData.byteLength,
       };
-      tensor.externalData = Object.entries(location).map(([key, value]) => ({ key, value: String(value) }));
-      tensor.dataLocation = EXTERNAL;
+      placeOutside(tensor, location);
       this.externalData.push(rawData);
       this.externalOffset += rawData.byteLength;
     } else {
@@ -253,7 +260,7 @@ class Emitter {
     if (plain) return this.write(plain, inputs, { scope });
     switch (node.op) {
       case "input":
-        return [a.name as string];
+        return [this.emitInput(a.name as string)];
       case "constant": {
         const { shape, dtype } = node.outputs[0]!;
         return [this.literal(node.literal!, shape, dtype)];
@@ -277,6 +284,8 @@ class Emitter {
         return this.write("Cast", inputs, { attributes: { to: { int: ELEMENT_TYPES.float32 } }, scope });
       case "gather":
         return this.write("Gather", inputs, { attributes: { axis: { int: 0 } }, scope });
+      case "rowIndices":
+        return this.emitRowIndices(inputs[0]!, scope);
       case "scatterAdd":
         return this.emitScatterAdd(inputs, scope);
       case "reshape":
@@ -317,6 +326,28 @@ class Emitter {
     }
   }
 
+  private emitInput(name: string): string {
+    const bound = this.options.bound?.get(name);
+    if (bound === undefined) return name;
+    return this.helper(`bound:${name}`, () => {
+      const { type, values } = bound;
+      const dims = this.inputs.get(name)!.shape.map(BigInt);
+      const tensor: OnnxTensor = { name, dims, dataType: ELEMENT_TYPES[type] };
+      if (values instanceof Uint8Array) tensor.rawData = values;
+      else placeOutside(tensor, values);
+      this.initializers.push(tensor);
+      if (type === "float32") return name;
+      return this.write("Cast", [name], { attributes: { to: { int: ELEMENT_TYPES.float32 } } })[0]!;
+    });
+  }
+
+  private emitRowIndices(x: string, scope: string): string[] {
+    const scalar = (value: number) => this.helper(`int:${value}`, () => this.literal([value], [], "int64"));
+    const rows = this.write("Shape", [x], { attributes: { start: { int: 0 }, end: { int: 1 } } })[0]!;
+    const count = this.write("Squeeze", [rows])[0]!;
+    return this.write("Range", [scalar(0), count, scalar(1)], { scope });
+  }
+
   private emitScatterAdd([like, ids, values]: string[], scope: string): string[] {
     const shape = this.write("Shape", [like!])[0]!;
     const zeros = this.write("ConstantOfShape", [shape])[0]!;
@@ -352,6 +383,11 @@ class Emitter {
     });
     return this.write("Reshape", [rotated[0]!, this.shapeVector(shape)]);
   }
+}
+
+function placeOutside(tensor: OnnxTensor, place: { location: string; offset: number; length: number }): void {
+  tensor.externalData = Object.entries(place).map(([key, value]) => ({ key, value: String(value) }));
+  tensor.dataLocation = EXTERNAL;
 }
 
 function encodeAttribute(name: string, value: AttributeValue): OnnxAttribute {
