@@ -29,6 +29,8 @@ const MODEL_FILES = [
   "tokenizer_config.json",
   "chat_template.jinja",
 ];
+/** It says the license; nothing else depends on it. */
+const CARD = "README.md";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const ADAPTER_CONFIG = "adapter_config.json";
@@ -96,7 +98,7 @@ async function modelFiles(snapshot: Snapshot): Promise<string[]> {
       `${name}: has no tokenizer.json. Save the model with transformers' AutoTokenizer.from_pretrained(...).save_pretrained(...) into a folder, and give that.`,
     );
   }
-  const texts = MODEL_FILES.filter(has);
+  const texts = [...MODEL_FILES, ...(snapshot.cutOff === undefined ? [CARD] : [])].filter(has);
   if (has(WEIGHTS)) return [...texts, WEIGHTS];
   if (has(INDEX)) {
     await snapshot.fetch([INDEX]);

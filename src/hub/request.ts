@@ -5,6 +5,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubError } from "../errors.ts";
+import { version } from "../version.ts";
 import { refusal } from "./refusal.ts";
 import type { RepoReference, Session } from "./session.ts";
 
@@ -20,7 +21,15 @@ export interface Subject extends RepoReference {
 }
 
 /** The network is at fault, not the hub's answer. */
-export class Unreachable extends HubError {}
+export class Unreachable extends HubError {
+  /** Without a full stop. */
+  readonly reason: string;
+
+  constructor(message: string, reason: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
+}
 
 /**
  * A `fetch` for everything about `subject`. Throws HubError for every refusal but those of the `accepted` status codes, and
@@ -70,6 +79,7 @@ async function attempt({ settings, signal }: Session, url: URL, init: RequestIni
   // The token is the hub's: storage that it redirects to has signed addresses instead.
   if (url.origin === new URL(settings.endpoint).origin) {
     headers.delete("authorization");
+    headers.set("user-agent", `preftune/${version}; node/${process.version}`);
     if (settings.token !== undefined) headers.set("authorization", `Bearer ${settings.token}`);
   }
   const stalled = new AbortController();
@@ -100,6 +110,7 @@ function unreachable({ name }: Subject, reason: string, cause: unknown): Unreach
     : "";
   return new Unreachable(
     `${name}: ${reason}. Check the connection; HF_ENDPOINT names another hub, and HF_HUB_OFFLINE=1 uses what is in the cache.${hint}`,
+    reason,
     { cause },
   );
 }

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { ConfigError } from "../errors.ts";
 
 export interface HubSettings {
   /** The hub's address, without a slash at its end. */
@@ -25,14 +26,17 @@ export interface HubSettings {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The settings that an environment gives, the process's if none is passed. */
+/** The settings that an environment gives, the process's if none is passed. Throws ConfigError for an address that is none. */
 export function hubSettings(environment: Environment = process.env): HubSettings {
   const folder = (name: string) => (environment[name] ? expandHome(environment[name]) : undefined);
   const home = folder("HF_HOME") ?? join(folder("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
   const tokenFile = folder("HF_TOKEN_PATH") ?? join(home, "token");
+  const endpoint = environment.HF_ENDPOINT || "https://huggingface.co";
+  if (!URL.canParse(endpoint))
+    throw new ConfigError(`HF_ENDPOINT is ${endpoint}: it must be an address, as https://huggingface.co.`);
   const seconds = Number(environment.HF_HUB_DOWNLOAD_TIMEOUT);
   return {
-    endpoint: (environment.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, ""),
+    endpoint: endpoint.replace(/\/+$/, ""),
     cache: folder("HF_HUB_CACHE") ?? folder("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
     token: environment.HF_TOKEN?.trim() || environment.HUGGING_FACE_HUB_TOKEN?.trim() || readToken(tokenFile),
     tokenFile,

@@ -13,28 +13,33 @@ const PARALLEL_DOWNLOADS = 4;
 /** Opens a repository at the commit that its revision is now, or in the cache where the hub is not asked. Throws HubError. */
 export async function openSnapshot(session: Session, reference: RepoReference): Promise<Snapshot> {
   const cache = new RepoCache(session.settings.cache, reference);
-  const known = cachedSnapshot(session, reference, cache);
-  if (known?.isComplete && isCommit(reference.revision)) return known;
-  if (session.settings.offline) {
-    if (known) return known;
+  const { offline } = session.settings;
+  const known = cachedSnapshot(session, reference, cache, offline ? OFFLINE : undefined);
+  if (offline && known === undefined) {
     throw new HubError(`${reference.name}: is not in the cache ${cache.folder}, and ${OFFLINE}`);
   }
+  if (known && (offline || (known.isComplete && isCommit(reference.revision)))) return known;
   try {
     return await askedSnapshot(session, reference, cache);
   } catch (error) {
     if (!(error instanceof Unreachable) || known === undefined) throw error;
-    const text = `${error.message.split(". ")[0]}; going on with commit ${known.commit.slice(0, 7)}, which is in the cache`;
+    const text = `${reference.name}: ${error.reason}; going on with commit ${known.commit.slice(0, 7)}, which is in the cache`;
     session.tell({ kind: "note", text });
-    return known;
+    return cachedSnapshot(session, reference, cache, `${error.reason}.`)!;
   }
 }
 
 const OFFLINE = "HF_HUB_OFFLINE keeps from asking the hub. Unset it once, to download.";
 
-function cachedSnapshot(session: Session, reference: RepoReference, cache: RepoCache): Snapshot | undefined {
+function cachedSnapshot(
+  session: Session,
+  reference: RepoReference,
+  cache: RepoCache,
+  cutOff: string | undefined,
+): Snapshot | undefined {
   const commit = cache.commitOf(reference.revision);
   if (commit === undefined) return undefined;
-  const snapshot = new Snapshot({ session, reference, cache, commit }, cache.tree(commit));
+  const snapshot = new Snapshot({ session, reference, cache, commit, cutOff }, cache.tree(commit));
   return snapshot.paths.length === 0 ? undefined : snapshot;
 }
 
@@ -81,6 +86,7 @@ interface Place {
   readonly reference: RepoReference;
   readonly cache: RepoCache;
   readonly commit: string;
+  readonly cutOff?: string | undefined;
 }
 
 export class Snapshot {
@@ -91,14 +97,17 @@ export class Snapshot {
   readonly paths: readonly string[];
   /** Whether `paths` are all. */
   readonly isComplete: boolean;
+  /** Why the hub is not asked for files, where it is not: a sentence. */
+  readonly cutOff: string | undefined;
   private readonly cache: RepoCache;
   private readonly files: ReadonlyMap<string, RemoteFile>;
 
-  constructor({ session, reference, cache, commit }: Place, tree: readonly RemoteFile[] | undefined) {
+  constructor({ session, reference, cache, commit, cutOff }: Place, tree: readonly RemoteFile[] | undefined) {
     this.session = session;
     this.reference = reference;
     this.cache = cache;
     this.commit = commit;
+    this.cutOff = cutOff;
     this.paths = tree?.map(({ path }) => path) ?? cache.present(commit);
     this.isComplete = tree !== undefined;
     this.files = new Map(tree?.map((file) => [file.path, file]));
@@ -116,9 +125,9 @@ export class Snapshot {
     );
     const files = missing.map((path) => this.files.get(path) ?? this.absent(path));
     if (files.length === 0) return;
-    if (this.session.settings.offline) {
+    if (this.cutOff !== undefined) {
       const names = files.map(({ path }) => path).join(", ");
-      throw new HubError(`${this.reference.name}: ${names} is missing in the cache ${this.folder}, and ${OFFLINE}`);
+      throw new HubError(`${this.reference.name}: ${names} is missing in the cache ${this.folder}, and ${this.cutOff}`);
     }
     this.refuseWithoutRoom(files);
     const onBytes = this.progress(files);
@@ -150,7 +159,8 @@ export class Snapshot {
     const { bavail, bsize } = statfsSync(folder);
     const blobs = new Map(files.map((file) => [etagOf(file), file.size]));
     const needed = [...blobs].reduce((sum, [etag, size]) => sum + (existsSync(this.cache.blob(etag)) ? 0 : size), 0);
-    if (needed <= bavail * bsize) return;
+    // Some network disks say that they have nothing left; where it is true, writing says so.
+    if (needed <= bavail * bsize || bavail === 0) return;
     const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
     throw new HubError(
       `${this.reference.name}: needs ${gigabytes(needed)}, but the disk of ${folder} has ${gigabytes(bavail * bsize)} left. Free some space, or let HF_HOME name a folder on another disk.`,

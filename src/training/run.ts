@@ -11,6 +11,7 @@ import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
+import { datasetFinder } from "../hub/index.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -24,7 +25,8 @@ import type { RunObserver, RunPart, RunResult } from "./observer.ts";
 import { continuedPolicy, fullPolicy, loraPolicy, type Policy } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
 import { checkRegularization, markRegularization } from "./regularization.ts";
-import { describeEnvironment, RunDirectory } from "./run-directory.ts";
+import { describeEnvironment, RunDirectory, readRunConfig } from "./run-directory.ts";
+import { fetchSources, pinnedAs } from "./sources.ts";
 import { checkStopping } from "./stopping.ts";
 import { firstPart } from "./supervised.ts";
 
@@ -41,26 +43,29 @@ export async function tune(config: TrainingConfig, control: RunControl = {}): Pr
   return await tunePart(config, control, config.sftFirst ? "second" : undefined);
 }
 
-async function tunePart(config: TrainingConfig, control: RunControl, part: RunPart | undefined): Promise<RunResult> {
-  const objective = objectiveOf(config);
-  checkStopping(config, objective);
-  checkRegularization(config);
-  const mixup = referenceMixup(config, objective);
-  const before = firstPart(config);
+async function tunePart(given: TrainingConfig, control: RunControl, part: RunPart | undefined): Promise<RunResult> {
+  const objective = objectiveOf(given);
+  checkStopping(given, objective);
+  checkRegularization(given);
+  const mixup = referenceMixup(given, objective);
+  const before = firstPart(given);
   const { observer, resume = false, signal } = control;
-  const finished = resume ? finishedRun(config) : undefined;
+  const asked = resume ? pinnedAs(readRunConfig(given.output), given) : given;
+  const finished = resume ? finishedRun(asked) : undefined;
   if (finished) return finished;
-  if (!resume) RunDirectory.refuseExisting(config.output);
+  if (!resume) RunDirectory.refuseExisting(asked.output);
 
   observer?.onStage?.("opening");
-  using base = await openCheckpoint(config.model);
+  const { pinned, local } = await fetchSources(asked, { observer: observer?.onHub?.bind(observer), signal });
+  const config = { ...asked, ...pinned };
+  using base = await openCheckpoint(local.model);
   const checkpoint = objective.scores === "reward" ? withRewardHead(base, modelFor(base), config.seed) : base;
   const model = modelFor(checkpoint);
   if (objective.scores !== "reward") refuseRewardModel(model, config.model);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   if (config.adapter !== undefined && config.tuning === "full")
     throw new ConfigError("--adapter continues an adapter, so it can't go with --tuning full.");
-  const adapter = config.adapter === undefined ? undefined : readAdapter(config.adapter);
+  const adapter = local.adapter === undefined ? undefined : readAdapter(local.adapter);
   observer?.onStage?.("reading");
   const opened = { checkpoint, model, tokenizer, ...(await loadData(config, objective, model, tokenizer)) };
 
@@ -73,7 +78,7 @@ async function tunePart(config: TrainingConfig, control: RunControl, part: RunPa
       ...(held && { eval: describeData(held) }),
       ...(regularization && { regularization: describeData(regularization) }),
     });
-    const tuned = before && (await tuneFirst(before, control));
+    const tuned = before && (await tuneFirst({ ...before, ...pinned }, control));
     if (tuned && tuned.result === undefined) return { ...tuned, output: config.output, part: "first" };
     const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
     const { syncReference: every, threads } = config;
@@ -131,10 +136,11 @@ async function loadData(config: TrainingConfig, objective: Objective, model: Lan
   const maxLength = Math.min(config.maxLength, model.maxPositions);
   const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
   const needs = rowNeeds(config, objective);
-  const train = await loadExamples(needs, { ...options, files: config.data });
-  const held = config.evalData && (await loadExamples(needs, { ...options, files: config.evalData, limit: undefined }));
+  const train = await loadExamples(needs, { ...options, files: config.data, find: datasetFinder("training") });
+  const heldOut = { ...options, limit: undefined, find: datasetFinder("evaluation") };
+  const held = config.evalData && (await loadExamples(needs, { ...heldOut, files: config.evalData }));
   const { regularizationData: files } = config;
-  const whole = { ...options, limit: undefined, score: undefined };
+  const whole = { ...options, limit: undefined, score: undefined, find: datasetFinder("training") };
   const regularization = files && (await loadExamples({ rows: "texts" }, { ...whole, files }));
   return markRegularization(objective, { train, held, regularization });
 }

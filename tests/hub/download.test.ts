@@ -25,6 +25,7 @@ describe("the cache", () => {
     expect(reference).toBe(`hf:org/tiny@${commit}`);
     expect(readText(setup.cache("models--org--tiny", "refs", "main"))).toBe(commit);
     expect(readdirSync(path).sort()).toEqual([
+      "README.md",
       "config.json",
       "generation_config.json",
       "model.safetensors",
@@ -228,12 +229,12 @@ describe("what arrives", () => {
     setup.hub.fail(WEIGHTS, { dropAfter: 100_000 });
     await resolveModel("org/tiny", setup.options());
     const progress = setup.events.filter((event) => event.kind === "progress");
-    const total = 300_000 + 23 + 2 + 13 + 2;
+    const total = 300_000 + 9 + 23 + 2 + 13 + 2;
     expect(progress.at(-1)).toEqual({
       kind: "progress",
       direction: "download",
       name: "org/tiny",
-      files: 5,
+      files: 6,
       done: total,
       total,
     });

@@ -45,6 +45,7 @@ describe("of a model", () => {
     });
     const { path } = await resolveModel("org/large", setup.options());
     expect(readdirSync(path).sort()).toEqual([
+      "README.md",
       "chat_template.jinja",
       "config.json",
       "generation_config.json",

@@ -114,6 +114,7 @@ describe("the environment", () => {
     expect(hubSettings({ HF_HOME: "/disk/hf", HF_HUB_CACHE: "/other" }).cache).toBe("/other");
     expect(hubSettings({ XDG_CACHE_HOME: "/xdg" }).cache).toBe("/xdg/huggingface/hub");
     expect(hubSettings({ HF_ENDPOINT: "http://mirror:80/" }).endpoint).toBe("http://mirror:80");
+    expect(() => hubSettings({ HF_ENDPOINT: "mirror" })).toThrow("HF_ENDPOINT is mirror: it must be an address");
     expect(hubSettings({ HF_HUB_OFFLINE: "yes" }).offline).toBe(true);
     expect(hubSettings({ HF_HUB_OFFLINE: "0" }).offline).toBe(false);
     expect(hubSettings({ HF_TOKEN_PATH: "tests/hub/no-token" }).token).toBeUndefined();
