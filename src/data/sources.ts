@@ -46,6 +46,12 @@ function splitList(text: string): string[] {
   return text.split(/,(?![^{}]*\})/).map((part) => part.trim());
 }
 
+/** A source as it can be given on a command line. */
+export function formatSource(source: GivenSource): string {
+  if (typeof source === "string") return source;
+  return source.weight === undefined ? source.path : `${source.path}:${source.weight}`;
+}
+
 export interface Source {
   /** What it is called in the ledger and in metrics: each another. */
   readonly name: string;

@@ -5,6 +5,9 @@
  */
 
 import { z } from "zod";
+import type { pairings } from "../data/derive.ts";
+import { mixtures } from "../data/mixture.ts";
+import { dataShape, type GivenSource } from "../data/sources.ts";
 import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 
@@ -18,8 +21,16 @@ export const list = z
 /** What every method of training has. A method's own schema (methods.ts) adds its objectives and their options. */
 export const trainingShape = {
   model: z.string().min(1).describe("the model: a Hugging Face folder, a .gguf file, or org/name on the hub"),
-  data: list.describe("rows to train on: JSONL or JSON, also gzipped; several with commas; hf:org/name on the hub"),
-  evalData: list.optional().describe("held-out rows to evaluate on"),
+  data: dataShape.sources.describe(
+    "rows to train on: files, folders, globs, - or hf:org/name; several with commas, mixed if weighted, as in a.jsonl:0.7",
+  ),
+  evalData: dataShape.sources.optional().describe("held-out rows to evaluate on"),
+  mixture: z
+    .enum(mixtures)
+    .default("all")
+    .describe("with weights: use all rows, those of small sources more than once, or no row more than once"),
+  format: dataShape.format,
+  columns: dataShape.columns,
   output: z.string().min(1).describe("the run directory, made by this run"),
 
   tuning: z.enum(["lora", "full"]).default("lora").describe("train a LoRA adapter or all weights"),
@@ -107,11 +118,13 @@ export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
   readonly lossWeights: readonly number[];
   /** The options of these objectives, and of no others. */
   readonly objective: Readonly<Record<string, unknown>>;
+  /** Of methods that compare completions: methods.ts. */
+  readonly pairs?: (typeof pairings)[number];
   /** Of MPO: regularization.ts. */
-  readonly regularizationData?: readonly string[];
+  readonly regularizationData?: readonly GivenSource[];
   readonly regularizationBatchSize?: number;
   /** Of supervised fine-tuning, and of a run that begins with it: supervised.ts. */
-  readonly score?: Score;
+  readonly score?: Score | "last";
   readonly sftFirst?: boolean;
   readonly sftEpochs?: number;
   readonly sftLearningRate?: number;

@@ -4,7 +4,7 @@
  */
 
 import { z } from "zod";
-import type { Needs } from "../data/derive.ts";
+import { type Needs, pairings } from "../data/derive.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -89,6 +89,23 @@ function differing(having: readonly ObjectiveDefinition[], name: string): string
   return `${description} (default ${[usual, ...others].join(", ")})`;
 }
 
+/** Which tokens of a completion are learned from. */
+const turnSettings = {
+  score: z
+    .enum(["last", "all"])
+    .default("all")
+    .describe("of a completion of several messages: the assistant's last turn, or all of the assistant's"),
+};
+
+const pairSettings = {
+  pairs: z.enum(pairings).default("best-worst").describe("pairs that are made of more than two completions"),
+};
+
+/** Settings of the methods that learn from completions. */
+export type TurnSettings = z.input<z.ZodObject<typeof turnSettings>>;
+/** And of those that compare them by pairs. */
+export type PairSettings = z.input<z.ZodObject<typeof pairSettings>>;
+
 /** A reward model writes no texts, so there is nothing to sample. */
 const noSamples = z.number().int().min(0).max(0).default(0).describe("none: a reward model writes no texts");
 
@@ -97,42 +114,45 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     name: "dpo",
     summary: "Tune a model on preferences, by DPO and its family",
     learningRate: { lora: 5e-5, full: 1e-6 },
-    settings: { ...movingReferenceSettings, ...sftFirstSettings },
+    settings: { ...pairSettings, ...turnSettings, ...movingReferenceSettings, ...sftFirstSettings },
   }),
   orpo: method({
     name: "orpo",
     summary: "Tune a base model on preferences in one stage, likelihood and odds ratio, without a reference",
     // It fine-tunes as well, so its authors take the larger steps of that: 8e-6 of all weights.
     learningRate: { lora: 1e-4, full: 8e-6 },
+    settings: { ...pairSettings, ...turnSettings },
   }),
   simpo: method({
     name: "simpo",
     summary: "Tune a model on preferences by the likelihood a token, with a margin and without a reference",
     // Its authors warn of incoherent text above 1e-6.
     learningRate: { lora: 2e-5, full: 5e-7 },
+    settings: { ...pairSettings, ...turnSettings },
   }),
   cpo: method({
     name: "cpo",
     summary: "Tune a model on preferences contrastively, kept near the chosen completions, without a reference",
     learningRate: { lora: 5e-5, full: 1e-6 },
+    settings: { ...pairSettings, ...turnSettings },
   }),
   mpo: method({
     name: "mpo",
     summary: "Tune a model on preferences as the reward of a choice, near reference data instead of a reference (MPO)",
     learningRate: { lora: 5e-5, full: 1e-6 },
-    settings: regularizationSettings,
+    settings: { ...pairSettings, ...turnSettings, ...regularizationSettings },
   }),
   kto: method({
     name: "kto",
     summary: "Tune a model on completions that are labelled good or bad, by KTO",
     learningRate: { lora: 5e-5, full: 1e-6 },
-    settings: movingReferenceSettings,
+    settings: { ...turnSettings, ...movingReferenceSettings },
   }),
   bco: method({
     name: "bco",
     summary: "Tune a model on completions that are labelled good or bad, by a binary classifier (BCO)",
     learningRate: { lora: 5e-5, full: 5e-7 },
-    settings: movingReferenceSettings,
+    settings: { ...turnSettings, ...movingReferenceSettings },
   }),
   sft: method({
     name: "sft",
@@ -145,7 +165,7 @@ export const methods: Readonly<Partial<Record<MethodName, Method>>> = {
     summary: "Train a reward model on preferences: how good a completion is, as a number",
     // The head starts from nothing, so it needs larger steps than what only bends a model that is there.
     learningRate: { lora: 1e-4, full: 1e-5 },
-    settings: { samplePrompts: noSamples, klSamples: noSamples },
+    settings: { ...pairSettings, samplePrompts: noSamples, klSamples: noSamples },
   }),
 };
 

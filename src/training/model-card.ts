@@ -1,6 +1,7 @@
 /** The model card of a run's result, in the hub's format: a YAML header, then what it was made of, how, and what came of it. */
 
 import { commandLine } from "../command-line.ts";
+import { formatSource, type GivenSource } from "../data/sources.ts";
 import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
 import { methods } from "./methods.ts";
 import type { Metrics } from "./observer.ts";
@@ -57,15 +58,17 @@ export function modelCard({ config, license, before, after }: CardContents): str
   ].join("\n");
 }
 
-function quoted(names: readonly string[]): string {
-  return names.map((name) => `\`${name}\``).join(", ");
+function quoted(sources: readonly GivenSource[]): string {
+  return sources.map((source) => `\`${formatSource(source)}\``).join(", ");
 }
 
 function header(config: TrainingConfig, license: string | undefined): string[] {
   const { method, tuning, loss } = config;
   const tags = ["preftune", method, ...loss, ...(tuning === "lora" ? ["lora"] : [])];
   if (method !== "sft") tags.push("preference-tuning");
-  const datasets = new Set([...config.data, ...(config.evalData ?? [])].flatMap((name) => HUB.exec(name)?.[1] ?? []));
+  const datasets = new Set(
+    [...config.data, ...(config.evalData ?? [])].flatMap((source) => HUB.exec(formatSource(source))?.[1] ?? []),
+  );
   return [
     "---",
     `base_model: ${JSON.stringify(HUB.exec(config.model)?.[1] ?? config.model)}`,
@@ -114,5 +117,5 @@ function reproducingCommand(config: TrainingConfig): string {
 function flagOf(key: string, value: unknown): string[] {
   const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   if (typeof value === "boolean") return [value ? `--${name}` : `--no-${name}`];
-  return [`--${name}`, Array.isArray(value) ? value.join(",") : String(value)];
+  return [`--${name}`, Array.isArray(value) ? value.map(formatSource).join(",") : String(value)];
 }

@@ -7,13 +7,14 @@
 import { z } from "zod";
 import type { RowValues, TokenizedExample } from "../data/example.ts";
 import type { LoadedPreferences } from "../data/load.ts";
+import { dataShape } from "../data/sources.ts";
 import { ConfigError } from "../errors.ts";
 import type { Objective } from "../objectives/index.ts";
-import { list, type TrainingConfig } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
 
 /** Settings of the methods that learn from reference data too. */
 export const regularizationSettings = {
-  regularizationData: list
+  regularizationData: dataShape.sources
     .optional()
     .describe("reference data: rows of prompt and completion; the chosen completions if not given"),
   regularizationBatchSize: z

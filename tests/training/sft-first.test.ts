@@ -132,7 +132,7 @@ describe.each(["lora", "full"] as const)("a run that begins with fine-tuning: %s
   });
 
   it("is the fine-tuning that preftune sft does", async () => {
-    const { sftFirst: _, sftEpochs, sftLearningRate, ...shared } = options(`sft-${tuning}`, settings);
+    const { sftFirst: _, score: _turns, sftEpochs, sftLearningRate, ...shared } = options(`sft-${tuning}`, settings);
     await sft({ ...shared, epochs: sftEpochs, learningRate: sftLearningRate });
     const file = tuning === "lora" ? "adapter_model.safetensors" : "model.safetensors";
     const weights = (...names: string[]) => readFileSync(at(...names, result, file), "base64");

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { Option } from "commander";
+import { formatSource } from "../../data/sources.ts";
 import { ConfigError, HubError } from "../../errors.ts";
 import { trainingShape } from "../../training/config.ts";
 import { type Method, methods, resolveConfig, rowUnits, type TrainingOptions } from "../../training/methods.ts";
@@ -29,10 +30,13 @@ const placeholders: Readonly<Record<string, string>> = {
   regularizationData: "files",
 };
 
+/** Settings of some methods that say what is learned from a row. */
+const rowKeys: readonly string[] = ["pairs", "score"];
+
 /** The command of a method of training. */
 function trainingCommand(method: Method): CommandDefinition {
   const { name, summary, schema } = method;
-  const objective = Object.keys(schema.shape).filter((key) => !(key in trainingShape));
+  const objective = Object.keys(schema.shape).filter((key) => !(key in trainingShape || rowKeys.includes(key)));
   return {
     name,
     summary,
@@ -45,6 +49,10 @@ function trainingCommand(method: Method): CommandDefinition {
         model: "path",
         data: "files",
         evalData: "files",
+        mixture: true,
+        format: "shape",
+        columns: "names",
+        ...Object.fromEntries(rowKeys.filter((key) => key in schema.shape).map((key) => [key, true])),
         limit: true,
         shuffle: true,
         chat: true,
@@ -148,12 +156,16 @@ function resumedSettings({ name }: Method, asked: Settings): Settings {
   return new Map(Object.entries(settings).map(([key, value]) => [key, { value, where: `${file}: ${key}` }]));
 }
 
+function sourceList(data: TrainingOptions["data"]): string {
+  return trainingShape.data.parse(data).map(formatSource).join(",");
+}
+
 /** Where the result is, and what can be done with it. */
 function nextText(method: Method, { model, tuning, data }: TrainingOptions, result: string): string {
   const target = tuning === "full" ? ["--model", result] : ["--model", model, "--adapter", result];
   const words =
     method.name === "reward"
-      ? ["score", "--reward-model", result, "--data", [data].flat().join(","), "--output", "rewards.jsonl"]
+      ? ["score", "--reward-model", result, "--data", sourceList(data), "--output", "rewards.jsonl"]
       : ["generate", ...target, "--prompt", "..."];
   return [`result  ${result}`, `try it  ${commandLine("preftune", ...words)}`].join("\n");
 }
