@@ -100,7 +100,7 @@ export const trainingShape = {
   bestMetric: z
     .enum(["eval_loss", "eval_rewards/accuracies", "eval_rewards/margins"])
     .default("eval_loss")
-    .describe("what the best evaluation is the best in"),
+    .describe("what the best evaluation is the best in: eval_loss, eval_rewards/accuracies or eval_rewards/margins"),
 
   seed: z.number().int().min(0).default(0).describe("seed of everything random"),
   threads: count.optional().describe("threads of the engine; all cores if not given"),

@@ -85,7 +85,7 @@ function trainingCommand(method: Method): CommandDefinition {
         maxKlAction: true,
         earlyStopping: true,
         keepBest: true,
-        bestMetric: true,
+        bestMetric: "metric",
       },
       Run: { output: "folder", seed: true, threads: true, microBatchTokens: true },
     },
