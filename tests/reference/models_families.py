@@ -47,12 +47,12 @@ VARIANTS = {
     ),
     "gemma2": (
         "gemma2",
-        dict(head_dim=4, sliding_window=4, attn_logit_softcapping=1.5, final_logit_softcapping=3.0, query_pre_attn_scalar=3),
+        dict(head_dim=4, sliding_window=4, attn_logit_softcapping=1.5, final_logit_softcapping=3.0, query_pre_attn_scalar=4),
     ),
     "gemma2-uncapped": (
         "gemma2",
         dict(
-            head_dim=6, sliding_window=6, attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True,
+            head_dim=6, sliding_window=6, attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True, query_pre_attn_scalar=3,
             layer_types=["full_attention", "sliding_attention"],
         ),
     ),
@@ -63,6 +63,16 @@ VARIANTS = {
             rope_parameters=dict(
                 full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000.0),
                 sliding_attention=dict(rope_type="default", rope_theta=50.0),
+            ),
+        ),
+    ),
+    "gemma3-deep": (
+        "gemma3_text",
+        dict(
+            num_hidden_layers=6, head_dim=4, sliding_window=4, query_pre_attn_scalar=4,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000.0),
+                sliding_attention=dict(rope_type="default", rope_theta=10000.0),
             ),
         ),
     ),
@@ -79,6 +89,7 @@ VARIANTS = {
     "olmo2": ("olmo2", dict(hidden_size=16)),
     "olmo2-biased": ("olmo2", dict(hidden_size=8, attention_bias=True, tie_word_embeddings=True)),
     "smollm3": ("smollm3", dict(hidden_size=16, no_rope_layer_interval=2)),
+    "smollm3-deep": ("smollm3", dict(hidden_size=8, num_hidden_layers=4)),
     "smollm3-window": (
         "smollm3",
         dict(
@@ -92,11 +103,11 @@ VARIANTS = {
         dict(n_inner=14, activation_function="gelu", scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False),
     ),
     "gpt2-unscaled": ("gpt2", dict(activation_function="gelu_pytorch_tanh", scale_attn_weights=False)),
-    "gpt_neox": ("gpt_neox", dict(rotary_pct=0.25, rotary_emb_base=100)),
+    "gpt_neox": ("gpt_neox", dict(rotary_pct=0.5)),
     "gpt_neox-sequential": (
         "gpt_neox",
         dict(
-            use_parallel_residual=False, attention_bias=False, hidden_act="gelu_fast", tie_word_embeddings=True, rotary_pct=1.0,
+            use_parallel_residual=False, attention_bias=False, hidden_act="gelu_fast", tie_word_embeddings=True, rotary_pct=0.25, rotary_emb_base=100,
             rope_scaling=dict(rope_type="linear", factor=3.0),
         ),
     ),
