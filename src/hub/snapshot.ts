@@ -161,9 +161,10 @@ export class Snapshot {
     const needed = [...blobs].reduce((sum, [etag, size]) => sum + (existsSync(this.cache.blob(etag)) ? 0 : size), 0);
     // Some network disks say that they have nothing left; where it is true, writing says so.
     if (needed <= bavail * bsize || bavail === 0) return;
-    const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+    const inWords = (bytes: number) =>
+      bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
     throw new HubError(
-      `${this.reference.name}: needs ${gigabytes(needed)}, but the disk of ${folder} has ${gigabytes(bavail * bsize)} left. Free some space, or let HF_HOME name a folder on another disk.`,
+      `${this.reference.name}: needs ${inWords(needed)}, but the disk of ${folder} has ${inWords(bavail * bsize)} left. Free some space, or let HF_HOME name a folder on another disk.`,
     );
   }
 

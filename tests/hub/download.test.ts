@@ -252,7 +252,7 @@ describe("what arrives", () => {
     writeFileSync(tree, JSON.stringify({ ...rest, files: { ...files, "model.safetensors": huge } }));
     setup.hub.log.length = 0;
     await expect(resolveModel(`hf:org/tiny@${commit}`, setup.options())).rejects.toThrow(
-      /^org\/tiny: needs 1152921504\.6 GB, but the disk of .*models--org--tiny has [\d.]+ GB left\. Free some space, or let HF_HOME name/,
+      /^org\/tiny: needs 1152921504\.6 GB, but the disk of .*models--org--tiny has [\d.]+ [GM]B left\. Free some space, or let HF_HOME name/,
     );
     expect(setup.hub.log).toEqual([]);
   });

@@ -49,7 +49,12 @@ const LARGE = 1000;
 const PAGE_LENGTH = 2;
 
 const sha1 = (data: string | Buffer) => createHash("sha1").update(data).digest("hex");
-const sha256 = (data: Buffer) => createHash("sha256").update(data).digest("hex");
+const hashes = new WeakMap<Buffer, string>();
+function sha256(data: Buffer): string {
+  const hash = hashes.get(data) ?? createHash("sha256").update(data).digest("hex");
+  hashes.set(data, hash);
+  return hash;
+}
 const oidOf = (data: Buffer) => createHash("sha1").update(`blob ${data.length}\0`).update(data).digest("hex");
 
 export class TestHub implements AsyncDisposable {
