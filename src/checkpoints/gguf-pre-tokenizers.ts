@@ -24,6 +24,14 @@ const TEKKEN_SPLIT =
   "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" +
   "|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
+
+/** Tekken's with contractions kept on their words, and up to three digits together. */
+const GPT4O_SPLIT =
+  `[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+${CONTRACTION}` +
+  `|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*${CONTRACTION}` +
+  "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
 /** Byte-level with GPT-2's own expression. */
 const GPT2: PreTokenizer = {
   normalizer: null,
@@ -54,6 +62,11 @@ const QWEN2: PreTokenizer = {
 
 const TEKKEN: PreTokenizer = { ...LLAMA3, preTokenizer: sequence(split(TEKKEN_SPLIT), byteLevelOnly()) };
 
+/** Llama 3's expression in vocabularies of other makers: OLMo 2 and Phi-4, whose tokenizers descend from cl100k. */
+const DBRX: PreTokenizer = { ...LLAMA3, ignoreMerges: false, addBos: false };
+
+const GPT4O: PreTokenizer = { ...DBRX, preTokenizer: sequence(split(GPT4O_SPLIT), byteLevelOnly()) };
+
 const BY_NAME: ReadonlyMap<string, PreTokenizer> = new Map([
   ["default", GPT2],
   ["gpt-2", GPT2],
@@ -67,6 +80,10 @@ const BY_NAME: ReadonlyMap<string, PreTokenizer> = new Map([
   ["llama-v3", LLAMA3],
   ["llama-bpe", LLAMA3],
   ["falcon3", LLAMA3],
+  // Of SmolLM3 too.
+  ["smaug-bpe", { ...LLAMA3, addBos: false }],
+  ["dbrx", DBRX],
+  ["gpt-4o", GPT4O],
   ["qwen2", QWEN2],
   ["deepseek-r1-qwen", QWEN2],
   ["tekken", TEKKEN],

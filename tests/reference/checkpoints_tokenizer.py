@@ -49,7 +49,7 @@ TEXTS = [
     "a",
     "",
 ]
-OTHER_PRE_TOKENIZERS = ["gpt-2", "llama-bpe", "qwen2", "tekken"]
+OTHER_PRE_TOKENIZERS = ["gpt-2", "llama-bpe", "qwen2", "tekken", "dbrx", "smaug-bpe", "gpt-4o"]
 
 
 def main() -> None:
