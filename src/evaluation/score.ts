@@ -8,6 +8,7 @@ import { describeOrigin, type TokenizedExample } from "../data/example.ts";
 import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
 import { longestSequence, packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { refuseWeights } from "../data/sources.ts";
 import { ConfigError, DataError } from "../errors.ts";
 import { datasetFinder } from "../hub/index.ts";
 import { rotaryInputValues } from "../models/index.ts";
@@ -17,13 +18,15 @@ import { batchInputs } from "../training/engine.ts";
 import { scoreProgram } from "../training/step.ts";
 import { type OpenedModel, openModel } from "./loaded-model.ts";
 
-const { model, data, limit, chat, onBadRow, truncation, threads, microBatchTokens } = trainingShape;
+const { model, data, format, columns, limit, chat, onBadRow, truncation, threads, microBatchTokens } = trainingShape;
 const length = z.number().int().positive().optional();
 
 export const scoreSchema = z.strictObject({
   model,
   adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
   data,
+  format,
+  columns,
   limit,
   chat,
   maxLength: length.describe("longest prompt with completion, in tokens; what the model allows if not given"),
@@ -103,6 +106,7 @@ async function scoreWith(
   onScore: (completion: ScoredCompletion, value: number) => void,
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
+  refuseWeights(settings.data, "--data");
   const maxLength = settings.maxLength ?? model.maxPositions;
   const { examples, ledger } = await loadPreferences({
     ...settings,

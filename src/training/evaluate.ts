@@ -39,10 +39,17 @@ export class Averages {
 
   /**
    * What one micro-batch says: the objective's own metrics, and of its completions, by role, the log-probability, the
-   * length, how far the log-probability has drifted from the reference's, and the divergence on the data.
+   * length, how far the log-probability has drifted from the reference's, and the divergence on the data. Where examples come
+   * from several sources, the loss and the rewards are told of each, as `loss@SOURCE`.
    */
-  addBatch(output: StepOutput, roles: Objective["roles"], reference: readonly CompletionScore[] | undefined): void {
+  addBatch(
+    output: StepOutput,
+    roles: Objective["roles"],
+    reference: readonly CompletionScore[] | undefined,
+    examples: readonly TokenizedExample[],
+  ): void {
     for (const loss of Array.from(output.losses)) this.add("loss", loss);
+    this.addSources(output, examples);
     for (const [name, values] of Object.entries(output.metrics)) {
       for (const value of Array.from(values)) this.add(name, value);
     }
@@ -56,6 +63,17 @@ export class Averages {
       if (!start) return;
       this.add("kl", divergenceOnData(score.tokens, start.tokens));
       this.add(`drift/${role}`, score.logp - start.logp);
+    });
+  }
+
+  private addSources({ losses, metrics }: StepOutput, examples: readonly TokenizedExample[]): void {
+    const told = ["rewards/margins", "rewards/accuracies"].flatMap((name) => {
+      const values = metrics[name];
+      return values?.length === examples.length ? [[name, values] as const] : [];
+    });
+    examples.forEach(({ source }, i) => {
+      if (source === undefined) return;
+      for (const [name, values] of [["loss", losses] as const, ...told]) this.add(`${name}@${source}`, values[i]!);
     });
   }
 
@@ -200,7 +218,7 @@ async function measure(
     const group = indices.map((i) => examples[i]!);
     const output = await evaluator.evaluate(group, policy, own, context.of(indices));
     checkFinite(output, group, step);
-    averages.addBatch(output, objective.roles, own);
+    averages.addBatch(output, objective.roles, own, group);
   }
   const measured = Object.entries({ ...averages.means(), ...averages.pairs.lengthCorrelation() });
   return Object.fromEntries(measured.map(([name, value]) => [`eval_${name}`, value]));

@@ -9,6 +9,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
+import { refuseWeights } from "../data/sources.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { datasetFinder } from "../hub/index.ts";
@@ -47,6 +48,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
   const objective = objectiveOf(given);
   checkStopping(given, objective);
   checkRegularization(given);
+  if (given.evalData) refuseWeights(given.evalData, "--eval-data");
   const mixup = referenceMixup(given, objective);
   const before = firstPart(given);
   const { observer, resume = false, signal } = control;

@@ -98,7 +98,7 @@ export class Trainer {
     for (const group of this.groups(examples)) {
       const { output, reference } = await this.run(group, 1 / examples.length, context);
       checkFinite(output, group.examples, index + 1);
-      averages.addBatch(output, objective.roles, reference);
+      averages.addBatch(output, objective.roles, reference, group.examples);
       this.o.watch?.(group.examples, output);
     }
     const norm = globalNorm(engine.gradients.data);

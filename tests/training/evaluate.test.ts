@@ -118,8 +118,8 @@ describe("averages", () => {
 
   it("weigh every example alike, however they come in batches", () => {
     const averages = new Averages();
-    averages.addBatch(batch([1], score(-1), score(-2, -2)), roles, undefined);
-    averages.addBatch(batch([2, 6], score(-3), score(-4), score(-8), score(-12)), roles, undefined);
+    averages.addBatch(batch([1], score(-1), score(-2, -2)), roles, undefined, []);
+    averages.addBatch(batch([2, 6], score(-3), score(-4), score(-8), score(-12)), roles, undefined, []);
     expect(averages.means()).toEqual({
       loss: 3,
       m: 3,
@@ -130,6 +130,23 @@ describe("averages", () => {
     });
   });
 
+  it("tell the loss and the rewards of each source, where examples come from several", () => {
+    const averages = new Averages();
+    const { losses, scores } = batch([1, 2, 6], score(-1), score(-2), score(-3));
+    const metrics = { "rewards/margins": [0, 1, 3], other: [1, 1, 1] };
+    const example = { origin: { file: "f", line: 1 }, prompt: new Int32Array(1), completions: [] };
+    const examples = ["a", "b", "b"].map((source) => ({ ...example, source }));
+    averages.addBatch({ losses, scores, metrics }, ["x"], undefined, examples);
+    expect(averages.means()).toMatchObject({
+      loss: 3,
+      "loss@a": 1,
+      "loss@b": 4,
+      "rewards/margins@a": 0,
+      "rewards/margins@b": 2,
+    });
+    expect(averages.means()).not.toHaveProperty("other@a");
+  });
+
   it("leave an example out of a number that it does not have, NaN, and a number out that none has", () => {
     const averages = new Averages();
     const { losses, scores } = batch([1, 2, 3], score(-1), score(-2), score(-3));
@@ -137,13 +154,14 @@ describe("averages", () => {
       { losses, scores, metrics: { some: [4, Number.NaN, 8], none: [NaN, NaN, NaN] } },
       ["x"],
       undefined,
+      [],
     );
     expect(averages.means()).toEqual({ loss: 2, some: 6, "logps/x": -2, "lengths/x": 1 });
   });
 
   it("estimate the divergence by half the squared log-ratio, summed over tokens", () => {
     const averages = new Averages();
-    averages.addBatch(batch([0], score(-1, -2), score(-3)), roles, [score(-1.5, -4), score(-3)]);
+    averages.addBatch(batch([0], score(-1, -2), score(-3)), roles, [score(-1.5, -4), score(-3)], []);
     // (0.5^2 + 2^2) / 2 of the chosen completion, 0 of the rejected: the mean over the two.
     expect(averages.means().kl).toBe(4.25 / 4);
     expect(averages.means()["drift/chosen"]).toBe(2.5);
@@ -162,10 +180,10 @@ describe("averages", () => {
         const reference = score(...tokens.map(([x]) => x));
         const policy = score(...tokens.map(([x, change]) => x + change));
         const averages = new Averages();
-        averages.addBatch(batch([], policy), ["chosen"], [reference]);
+        averages.addBatch(batch([], policy), ["chosen"], [reference], []);
         expect(averages.means().kl).toBeGreaterThanOrEqual(0);
         const same = new Averages();
-        same.addBatch(batch([], policy), ["chosen"], [policy]);
+        same.addBatch(batch([], policy), ["chosen"], [policy], []);
         expect(same.means().kl).toBe(0);
       }),
     );

@@ -20,6 +20,8 @@ const schema = z.strictObject({
   adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
   prompt: z.string().min(1).optional().describe("the prompt itself"),
   prompts: z.string().min(1).optional().describe("a file of rows with a prompt: JSONL or JSON, also gzipped"),
+  format: trainingShape.format,
+  columns: trainingShape.columns,
   limit: trainingShape.limit,
   onBadRow: trainingShape.onBadRow,
   system: z.string().optional().describe("a system message before the prompt"),
@@ -49,6 +51,8 @@ export const generateCommand: CommandDefinition<typeof schema> = {
       adapter: "folder",
       prompt: "text",
       prompts: "file",
+      format: "shape",
+      columns: "names",
       limit: true,
       onBadRow: true,
       system: "text",
@@ -96,12 +100,12 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
 
 async function readPrompts(
   { tokenizer }: LoadedModel,
-  { prompt, prompts, system, raw, limit, onBadRow }: z.output<typeof schema>,
+  { prompt, prompts, format, columns, system, raw, limit, onBadRow }: z.output<typeof schema>,
   io: Io,
 ): Promise<Prompt[]> {
   const options = { chat: !raw && tokenizer.hasChatTemplate, system };
   if (prompt !== undefined) return [{ index: 0, content: prompt, ids: promptIds(tokenizer, prompt, options) }];
-  const source = { files: prompts!, find: datasetFinder("training") };
+  const source = { files: prompts!, format, columns, find: datasetFinder("training") };
   const loaded = await loadPrompts({ ...options, ...source, tokenizer, limit, onBadRow });
   for (const line of ledgerLines("prompts", loaded.ledger)) io.stderr.write(`${line}\n`);
   return loaded.prompts.map(({ origin, content, prompt: ids }) => ({ index: origin.line - 1, content, ids }));

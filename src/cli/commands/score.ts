@@ -40,6 +40,8 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
       rewardModel: "folder",
       adapter: "folder",
       data: "files",
+      format: "shape",
+      columns: "names",
       output: "file",
       limit: true,
       chat: true,

@@ -56,9 +56,9 @@ function describeBeta({ beta }: RunSummary["config"]["objective"]): string {
 
 function describeData({ examples, heldOut, unit, tokens, ledger }: RunSummary): string {
   const held = heldOut === 0 ? `no held-out ${unit}` : `${formatCount(heldOut)} held-out ${unit}`;
-  const { labels } = ledger.toJSON();
+  const { labels, shape } = ledger.toJSON();
   const desirable = labels === undefined ? "" : ` (${formatCount(labels.desirable)} desirable)`;
-  return `${formatCount(examples)} ${unit}${desirable} of ${formatCount(tokens)} tokens together, ${held}`;
+  return `${formatCount(examples)} ${unit}${desirable} of ${formatCount(tokens)} tokens together, ${held}${shape === undefined ? "" : `; rows read as ${shape}`}`;
 }
 
 function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
@@ -70,8 +70,11 @@ function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
 /** The ledger where there is something to know, else nothing: `data` says how many rows there are. */
 export function ledgerLines(title: string, ledger: Ledger | undefined): string[] {
   if (ledger === undefined) return [];
-  const { shortened, dropped, boundaryMerged, specialTokens } = ledger.toJSON();
+  const { shortened, dropped, boundaryMerged, specialTokens, sources } = ledger.toJSON();
   const uneventful =
-    shortened + dropped === 0 && boundaryMerged === undefined && Object.keys(specialTokens).length === 0;
+    shortened + dropped === 0 &&
+    boundaryMerged === undefined &&
+    Object.keys(specialTokens).length === 0 &&
+    sources === undefined;
   return uneventful ? [] : ["", title, ...printable(ledger.toString()).split("\n")];
 }
