@@ -9,6 +9,8 @@ import { isCommit, pathOf, type RepoReference, type Session } from "./session.ts
 
 /** Files that are downloaded at once. */
 const PARALLEL_DOWNLOADS = 4;
+/** A listing without end must not fill the memory; the hub advises against more than 100,000 files in a repository. */
+const MOST_FILES = 1_000_000;
 
 /** Opens a repository at the commit that its revision is now, or in the cache where the hub is not asked. Throws HubError. */
 export async function openSnapshot(session: Session, reference: RepoReference): Promise<Snapshot> {
@@ -52,14 +54,21 @@ async function askedSnapshot(session: Session, reference: RepoReference, cache: 
   return new Snapshot({ session, reference, cache, commit }, tree);
 }
 
-async function listing(session: Session, { kind, name, revision }: RepoReference): Promise<RemoteFile[]> {
+async function listing(session: Session, reference: RepoReference): Promise<RemoteFile[]> {
+  const { kind, name, revision } = reference;
   const { listFiles } = await import("@huggingface/hub");
-  const options = { hubUrl: session.settings.endpoint, fetch: fetchAbout(session, { kind, name, revision }) };
+  const options = { hubUrl: session.settings.endpoint, fetch: fetchAbout(session, reference) };
   const tree: RemoteFile[] = [];
-  for await (const entry of listFiles({ repo: { type: kind, name }, revision, recursive: true, ...options })) {
-    const { type, path, size, oid, lfs, xetHash } = entry;
-    if (type !== "file" || oid === undefined || !isPlain(path)) continue;
-    tree.push({ path, size, oid, ...(lfs && { sha256: lfs.oid, size: lfs.size }), ...(xetHash && { xetHash }) });
+  try {
+    for await (const entry of listFiles({ repo: { type: kind, name }, revision, recursive: true, ...options })) {
+      const { type, path, size, oid, lfs, xetHash } = entry;
+      if (type !== "file" || oid === undefined || !isPlain(path)) continue;
+      tree.push({ path, size, oid, ...(lfs && { sha256: lfs.oid, size: lfs.size }), ...(xetHash && { xetHash }) });
+      if (tree.length > MOST_FILES) throw new HubError(`${name}: has more than ${MOST_FILES} files.`);
+    }
+  } catch (error) {
+    session.signal?.throwIfAborted();
+    throw error instanceof HubError ? error : noHub(session, reference, error);
   }
   return tree;
 }
@@ -71,8 +80,13 @@ async function commitNow(session: Session, reference: RepoReference): Promise<st
   const response = await fetchAbout(session, reference)(url);
   const { sha } = (await response.json().catch(() => ({}))) as { sha?: unknown };
   if (typeof sha === "string" && isCommit(sha)) return sha;
-  throw new HubError(
-    `${name}: ${url} did not answer as the hub does. Check HF_ENDPOINT, and proxies or login pages in between.`,
+  throw noHub(session, reference);
+}
+
+function noHub({ settings }: Session, { name }: RepoReference, cause?: unknown): HubError {
+  return new HubError(
+    `${name}: ${settings.endpoint} did not answer as the hub does. Check HF_ENDPOINT, and proxies or login pages in between.`,
+    { cause },
   );
 }
 

@@ -1,8 +1,10 @@
 /** The commands on names of the hub: fetched, pinned, and what comes of a run pushed. */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { HubError } from "../../src/errors.ts";
+import { dpo } from "../../src/training/tuners.ts";
 import { TestHub, TOKEN } from "../hub/server.ts";
 import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
 
@@ -86,6 +88,19 @@ describe("names on the hub", () => {
       "models--org--adapter",
       "models--org--tiny",
     ]);
+  });
+
+  test("are not waited for when the command is stopped, and leave no run", async () => {
+    hub.commit("org/slow", filesIn(at("model")));
+    const controller = new AbortController();
+    const onHub = () => controller.abort();
+    const options = { model: "org/slow", data: [at("train.jsonl")], output: at("stopped") };
+    const stopped = dpo(options, { signal: controller.signal, observer: { onHub } });
+    await expect(stopped).rejects.toThrow(
+      "org/slow: stopped. What has arrived is kept; the same command goes on with it.",
+    );
+    await expect(stopped).rejects.toBeInstanceOf(HubError);
+    expect(existsSync(at("stopped"))).toBe(false);
   });
 
   test("that are nowhere end the command with what to do", async () => {

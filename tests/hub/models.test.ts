@@ -220,9 +220,16 @@ describe("a hub that is busy", () => {
   });
 
   test("that is no hub is told from one", async () => {
+    setup.hub.commit("org/tiny", modelFiles);
+    for (const body of ["<html>Sign in</html>", "{}", "[null]", '[{"type": "file", "oid": "x"}]']) {
+      setup.hub.fail(/tree/, { status: 200, body });
+      expect(await refusalOf(resolveModel("hf:org/tiny", setup.options()))).toMatch(
+        /^HubError: org\/tiny: HUB did not answer as the hub does\. Check HF_ENDPOINT, and proxies or login pages/,
+      );
+    }
     setup.hub.fail(/revision/, { status: 200, body: "<html>Sign in to the airport's network</html>" });
     expect(await refusalOf(resolveModel("org/tiny", setup.options()))).toMatchInlineSnapshot(`
-      "HubError: org/tiny: HUB/api/models/org/tiny/revision/main did not answer as the hub does. Check HF_ENDPOINT, and proxies or login pages in between.
+      "HubError: org/tiny: HUB did not answer as the hub does. Check HF_ENDPOINT, and proxies or login pages in between.
       There is no file or folder org/tiny here either."
     `);
   });
