@@ -20,6 +20,14 @@ interface Vocabulary {
   readonly types: readonly number[];
 }
 
+/**
+ * Gemma's files are SentencePiece with two differences: their scores say nothing of the merges, whose order is that of the
+ * tokens, and pieces that are nothing but spaces are written as such, where a text's spaces have become "\u2581".
+ */
+function isGemma(metadata: GgufMetadata): boolean {
+  return metadata.text("general.architecture")?.startsWith("gemma") ?? false;
+}
+
 /** What the two families say differently in `tokenizer.json`. */
 interface Family {
   readonly normalizer: JsonObject | null;
@@ -55,7 +63,10 @@ export function ggufTokenizer(metadata: GgufMetadata): TokenizerFiles {
 }
 
 function vocabularyOf(metadata: GgufMetadata): Vocabulary {
-  const tokens = metadata.require("tokenizer.ggml.tokens", metadata.texts("tokenizer.ggml.tokens"));
+  const tokens = [...metadata.require("tokenizer.ggml.tokens", metadata.texts("tokenizer.ggml.tokens"))];
+  if (isGemma(metadata)) {
+    for (const [id, token] of tokens.entries()) if (/^ +$/.test(token)) tokens[id] = "\u2581".repeat(token.length);
+  }
   const types = metadata.reals("tokenizer.ggml.token_type") ?? tokens.map(() => NORMAL);
   if (types.length !== tokens.length) {
     throw new CheckpointError(`${metadata.source}: has ${types.length} token types for ${tokens.length} tokens.`);
@@ -88,12 +99,14 @@ function splitMerge(merge: string): [string, string] {
 }
 
 function sentencePieceFamily(metadata: GgufMetadata, vocabulary: Vocabulary): Family {
-  const scores = metadata.require("tokenizer.ggml.scores", metadata.reals("tokenizer.ggml.scores"));
   const { tokens } = vocabulary;
+  const scores = isGemma(metadata)
+    ? tokens.map((_, id) => -id)
+    : metadata.require("tokenizer.ggml.scores", metadata.reals("tokenizer.ggml.scores"));
   if (scores.length !== tokens.length) {
     throw new CheckpointError(`${metadata.source}: has ${scores.length} token scores for ${tokens.length} tokens.`);
   }
-  const prefixSpace = metadata.flag("tokenizer.ggml.add_space_prefix") ?? true;
+  const prefixSpace = metadata.flag("tokenizer.ggml.add_space_prefix") ?? !isGemma(metadata);
   const spaces = { type: "Replace", pattern: { String: " " }, content: "▁" };
   const stripPrefix = { type: "Strip", content: " ", start: 1, stop: 0 };
   const unknown = tokens[metadata.natural("tokenizer.ggml.unknown_token_id") ?? 0] ?? null;

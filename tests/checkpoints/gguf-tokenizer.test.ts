@@ -15,6 +15,7 @@ interface Golden {
   readonly transformers: number[][];
   readonly smollm: number[][];
   readonly pre: Record<string, number[][]>;
+  readonly gemma: number[][];
   readonly stories: number[][];
 }
 
@@ -100,6 +101,18 @@ describe("a SentencePiece vocabulary with scores", () => {
 
   test("gives the ids of the tokenizer that it was taken from, bytes for what it does not have", () => {
     expect(idsOf(load(filesOf(metadata)), reference.texts)).toEqual(reference.stories);
+  });
+
+  test("in a Gemma file takes its merges from the tokens' order, and pieces of spaces as they are written", () => {
+    const tokens = (metadata.get("tokenizer.ggml.tokens") as string[]).slice(0, -2);
+    const gemma = new Map(metadata)
+      .set("general.architecture", "gemma3")
+      .set("tokenizer.ggml.tokens", [...tokens, "  ", "    "])
+      .set(
+        "tokenizer.ggml.scores",
+        tokens.concat("", "").map(() => 0),
+      );
+    expect(idsOf(load(filesOf(gemma)), reference.texts)).toEqual(reference.gemma);
   });
 
   test("begins texts with BOS unless the metadata says otherwise", () => {

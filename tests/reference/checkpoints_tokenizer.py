@@ -5,6 +5,8 @@ Writes tests/golden/checkpoints/tokenizer.json: texts and their ids
     llama.cpp set every digit apart first, which differs for a run of spaces before a digit;
   - "smollm": the same vocabulary in the tokenizers library with the pre-tokenizer that SmolLM2's tokenizer.json has;
   - "pre": the same vocabulary under other names of pre-tokenizers, as transformers builds them for GGUF files;
+  - "gemma": the vocabulary of tests/golden/checkpoints/tiny.gguf with spaces for its last two tokens and all scores equal, as
+    transformers builds a Gemma 3 file's;
   - "stories": the SentencePiece vocabulary of the shared stories260K by its own tokenizer.json, in the tokenizers library.
 
     python tests/reference/checkpoints_tokenizer.py
@@ -52,6 +54,12 @@ TEXTS = [
 OTHER_PRE_TOKENIZERS = ["gpt-2", "llama-bpe", "qwen2", "tekken", "dbrx", "smaug-bpe", "gpt-4o"]
 
 
+def gemma() -> Tokenizer:
+    _, tokenizer, _ = get_gguf_tokenizer(str(ROOT / "tests" / "golden" / "checkpoints" / "tiny.gguf"))
+    tokens = [*tokenizer["tokens"][:-2], "  ", "    "]
+    return convert_gguf_tokenizer("gemma3", {**tokenizer, "tokens": tokens, "scores": [0.0] * len(tokens)})[0]
+
+
 def main() -> None:
     loaded = AutoTokenizer.from_pretrained(MODELS, gguf_file=GGUF)
     smollm = Tokenizer.from_str(loaded.backend_tokenizer.to_str())
@@ -69,6 +77,7 @@ def main() -> None:
             name: ids(convert_gguf_tokenizer(architecture, {**tokenizer, "pre_tokenizer_type": name})[0])
             for name in OTHER_PRE_TOKENIZERS
         },
+        "gemma": ids(gemma()),
         "stories": ids(stories),
     }
     target = ROOT / "tests" / "golden" / "checkpoints" / "tokenizer.json"
