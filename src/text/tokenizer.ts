@@ -11,7 +11,7 @@ import type { Json, JsonObject, TokenizerFiles } from "../checkpoints/checkpoint
 import { CheckpointError } from "../errors.ts";
 import { ChatTemplate } from "./chat.ts";
 import { exactPreTokenizer } from "./pretokenizer.ts";
-import { WordCache } from "./word-cache.ts";
+import { findOpeners, WordCache } from "./word-cache.ts";
 
 /** What is used of @huggingface/tokenizers, whose own types don't resolve under Node's module rules. */
 interface HubEngine {
@@ -54,11 +54,12 @@ export class Tokenizer {
     this.specialPattern = alternatives(special.map((token) => token.content));
     this.leadingIds = this.findLeadingIds(tokenizer.post_processor ?? null, files.config);
     this.templateSource = files.chatTemplate;
-    const splitsWords = this.findWhetherWordsSplit(
-      tokenizer,
-      addedTokens.map((token) => token.content),
-    );
-    this.words = splitsWords ? new WordCache((text) => this.bareIds(text)) : undefined;
+    const contents = addedTokens.map((token) => token.content);
+    const splitsWords = this.findWhetherWordsSplit(tokenizer, contents);
+    // An added token that takes the space behind it, or has one within, parts words from what the pre-tokenizer would see.
+    const isPlain = !addedTokens.some(({ content, takesSpace }) => takesSpace || / \p{L}/u.test(content));
+    const openers = splitsWords && isPlain ? findOpeners((text) => this.hub.pre_tokenizer?.(text) ?? []) : undefined;
+    this.words = splitsWords ? new WordCache((text) => this.bareIds(text), openers) : undefined;
   }
 
   get hasChatTemplate(): boolean {
@@ -158,6 +159,8 @@ interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  /** Whether white space behind it is part of it. */
+  readonly takesSpace: boolean;
 }
 
 /** The files with every default filled in: named special tokens are special added tokens, as transformers makes them. */
@@ -183,7 +186,12 @@ function settle({ tokenizer, config }: TokenizerFiles) {
   return {
     tokens: { bos: tokenName(config.bos_token), eos: tokenName(config.eos_token) },
     addedTokens: [...added].map(
-      ([content, { id, special }]): AddedToken => ({ id: Number(id), content, special: special === true }),
+      ([content, { id, special, rstrip }]): AddedToken => ({
+        id: Number(id),
+        content,
+        special: special === true,
+        takesSpace: rstrip === true,
+      }),
     ),
     tokenizer: {
       normalizer: null,

@@ -5,15 +5,45 @@ import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { exactPreTokenizer } from "../../src/text/pretokenizer.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { WordCache } from "../../src/text/word-cache.ts";
+import { findOpeners, WordCache } from "../../src/text/word-cache.ts";
 
 const file = new URL("../../examples/film-reviews/model/tokenizer.json", import.meta.url);
 const json = JSON.parse(readFileSync(file, "utf8")) as JsonObject;
-const tokenizer = tokenizerFromFiles({ tokenizer: json, config: { eos_token: "<|im_end|>" } });
 
-/** The library that tokenizes whole texts, without a memory of words. */
-const library = new HubTokenizer({ ...json, pre_tokenizer: exactPreTokenizer(json.pre_tokenizer ?? null) }, {});
-const wholly = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+/** A byte-level pre-tokenizer that splits by a pattern. */
+const splitBy = (Regex: string): JsonObject => ({
+  type: "Sequence",
+  pretokenizers: [
+    { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false },
+    { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+  ],
+});
+
+/** The same tokenizer as the embedded example has it, and as if it were a newer family's. */
+const preTokenizers: Readonly<Record<string, JsonObject>> = {
+  "GPT-2": json.pre_tokenizer as JsonObject,
+  "Llama 3": splitBy(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ),
+  "words with what follows them": splitBy("\\p{L}+[,.!]? ?|\\s+|[^\\s\\p{L}]+"),
+  "what stands before a word, with it": splitBy("[,.!] ?\\p{L}+| ?\\p{L}+|\\s+|[^\\s\\p{L}]+"),
+};
+
+const openers = (preTokenizer: JsonObject) => {
+  const engine = new HubTokenizer({ ...json, pre_tokenizer: exactPreTokenizer(preTokenizer) }, {});
+  const found = findOpeners((text) => engine.pre_tokenizer?.(text) ?? []);
+  return String.fromCharCode(...found);
+};
+
+function bothOf(preTokenizer: JsonObject) {
+  const own = { ...json, pre_tokenizer: preTokenizer };
+  const tokenizer = tokenizerFromFiles({ tokenizer: own, config: { eos_token: "<|im_end|>" } });
+  // The library tokenizes whole texts, without a memory of words.
+  const library = new HubTokenizer({ ...own, pre_tokenizer: exactPreTokenizer(preTokenizer) }, {});
+  return { tokenizer, wholly: (text: string) => library.encode(text, { add_special_tokens: false }).ids };
+}
+
+const { tokenizer, wholly } = bothOf(json.pre_tokenizer as JsonObject);
 
 const piece = fc.oneof(
   fc.constantFrom("film", "the", "a", "Ünter", "日本", "don't", "x1", "<|im_end|>", "𝒳y", "é", "\u00a0", "\ufeff"),
@@ -26,18 +56,25 @@ describe("words that were seen before", () => {
     expect(tokenizer.restartIndex("one two three")).toBe(7);
   });
 
-  test("have the ids that the whole text gives them, wherever they come again", () => {
+  test.each(Object.entries(preTokenizers))("have the ids that the whole text gives them: %s", (_, preTokenizer) => {
+    const { tokenizer, wholly } = bothOf(preTokenizer);
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 24 }), (pieces) => {
         const text = pieces.join("");
         expect([...tokenizer.encode(text)]).toEqual(wholly(text));
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
+  test("are told from each other after punctuation where the pre-tokenizer parts them there", () => {
+    expect(openers(preTokenizers["GPT-2"]!)).toMatch(/[.,!?"):;]/);
+    expect(openers(preTokenizers["Llama 3"]!)).toContain(".");
+    expect(openers(preTokenizers["what stands before a word, with it"]!)).not.toMatch(/[.,!]/);
+  });
+
   test("are forgotten without harm once there are too many", () => {
-    const cache = new WordCache(wholly, 8);
+    const cache = new WordCache(wholly, new Set(), 8);
     const texts = [
       "the film is good",
       "a film about the sea and the men who sail on it",
