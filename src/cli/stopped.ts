@@ -4,7 +4,7 @@ import { commandLine } from "../command-line.ts";
 import type { MethodName } from "../objectives/index.ts";
 import type { RunResult } from "../training/observer.ts";
 
-export const stoppingText = "preftune: finishing this step, then saving; Ctrl-C again to stop at once.";
+export const stoppingText = "preftune: stopping once all is saved; Ctrl-C again to stop at once.";
 
 /** Why a run ended of itself before its last step, and which of its evaluations the result is of. */
 export function endedText({ step, steps, stopped, best }: RunResult): string | undefined {

@@ -132,17 +132,19 @@ export class RepoCache {
   /** Makes a commit's folder show a file whose contents are there. */
   link(commit: string, file: RemoteFile): void {
     const pointer = join(this.snapshot(commit), ...file.path.split("/"));
+    const temporary = `${pointer}.tmp-${process.pid}`;
     const blob = this.blob(etagOf(file));
     written(pointer, () => {
       mkdirSync(dirname(pointer), { recursive: true });
-      rmSync(pointer, { force: true });
+      rmSync(temporary, { force: true });
       try {
-        symlinkSync(relative(dirname(pointer), blob), pointer);
+        symlinkSync(relative(dirname(pointer), blob), temporary);
       } catch (error) {
         // Windows allows symbolic links to developers only.
         if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-        linkSync(blob, pointer);
+        linkSync(blob, temporary);
       }
+      renameSync(temporary, pointer);
     });
   }
 

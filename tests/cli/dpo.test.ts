@@ -117,7 +117,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
   test("Ctrl-C finishes the step, saves, and says how to go on; the resumed run equals the uninterrupted one", async () => {
     const interrupted = await start(run("interrupted"), underWay("SIGINT")).ended;
     expect(interrupted.code).toBe(130);
-    expect(interrupted.err).toContain("finishing this step, then saving; Ctrl-C again to stop at once");
+    expect(interrupted.err).toContain("stopping once all is saved; Ctrl-C again to stop at once");
     const [, resume] = /Go on with:\n {2}preftune (.*)\n$/.exec(interrupted.err)!;
     expect(resume).toBe(`dpo --resume --output ${at("interrupted")}`);
     expect(existsSync(at("interrupted", "adapter"))).toBe(false);
