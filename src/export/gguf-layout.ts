@@ -1,51 +1,20 @@
 /**
- * A Hugging Face model as llama.cpp's converter lays it out in GGUF: the names of its tensors, the order of their rows, and
- * its settings as metadata. For the families whose GGUF forms differ in names alone.
+ * A Hugging Face model as llama.cpp's converter lays it out in GGUF: its settings as metadata, its tensors under GGUF's names and in
+ * its order of rows. It is what the checkpoints' room reads, the other way round, and what was made is read again: where that is
+ * another model, GGUF can't express this one.
  */
 
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
-import { type GgufEntry, naturalEntry, realEntry, textEntry } from "../checkpoints/gguf-entries.ts";
-import { isJsonObject } from "../checkpoints/json.ts";
-import { llama3Divisors } from "../checkpoints/rope-factors.ts";
+import { type GgufArchitecture, ggufArchitectures, huggingFaceTensor } from "../checkpoints/gguf-architectures.ts";
+import type { GgufEntry } from "../checkpoints/gguf-entries.ts";
+import { GgufMetadata } from "../checkpoints/gguf-metadata.ts";
+import { GgufSettings } from "../checkpoints/gguf-settings.ts";
 import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
 import { CheckpointError } from "../errors.ts";
+import { modelFor } from "../models/index.ts";
 import type { LanguageModel } from "../models/model.ts";
-
-interface Architecture {
-  /** `general.architecture`, the first part of its settings' keys. */
-  readonly name: string;
-  /** Whether the rows of queries and keys are interleaved, so that rotary embedding turns neighbours. */
-  readonly interleaved: boolean;
-}
-
-/** By the `model_type` of config.json. */
-const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map([
-  ["llama", { name: "llama", interleaved: true }],
-  ["mistral", { name: "llama", interleaved: true }],
-  ["qwen2", { name: "qwen2", interleaved: false }],
-  ["qwen3", { name: "qwen3", interleaved: false }],
-]);
-
-const TOP_TENSORS: ReadonlyMap<string, string> = new Map([
-  ["model.embed_tokens.weight", "token_embd.weight"],
-  ["model.norm.weight", "output_norm.weight"],
-  ["lm_head.weight", "output.weight"],
-]);
-
-/** The modules of a layer. */
-const LAYER_MODULES: ReadonlyMap<string, string> = new Map([
-  ["input_layernorm", "attn_norm"],
-  ["self_attn.q_proj", "attn_q"],
-  ["self_attn.k_proj", "attn_k"],
-  ["self_attn.v_proj", "attn_v"],
-  ["self_attn.o_proj", "attn_output"],
-  ["self_attn.q_norm", "attn_q_norm"],
-  ["self_attn.k_norm", "attn_k_norm"],
-  ["post_attention_layernorm", "ffn_norm"],
-  ["mlp.gate_proj", "ffn_gate"],
-  ["mlp.up_proj", "ffn_up"],
-  ["mlp.down_proj", "ffn_down"],
-]);
+import { writableFamilies, writtenSettings } from "./gguf-settings.ts";
+import { computesTheSame } from "./same-model.ts";
 
 export interface GgufLayout {
   /** Settings as metadata. */
@@ -54,137 +23,71 @@ export interface GgufLayout {
   readonly tensors: readonly TensorSource[];
 }
 
-/** Throws CheckpointError for a family or a setting that preftune can't write as GGUF. */
+/** Throws CheckpointError for a family or a setting that GGUF can't express. */
 export function ggufLayout(config: JsonObject, model: LanguageModel, tensors: readonly TensorSource[]): GgufLayout {
-  const architecture = ARCHITECTURES.get(model.family);
-  if (architecture === undefined || model.scores === "reward") {
+  if (!writableFamilies.includes(model.family) || model.scores === "reward") {
     const kind = model.scores === "reward" ? "reward models" : `models of the family "${model.family}"`;
     throw new CheckpointError(
-      `GGUF: ${kind} can't be written (language models of these can: ${[...ARCHITECTURES.keys()].join(", ")}). Use --format hf.`,
+      `GGUF: ${kind} can't be written (language models of these can: ${writableFamilies.join(", ")}). Use --format hf.`,
     );
   }
-  if (typeof config.sliding_window === "number" && config.use_sliding_window !== false) {
-    throw new CheckpointError(
-      `GGUF: a sliding window (sliding_window ${config.sliding_window}) can't be expressed for the architecture "${architecture.name}". Use --format hf.`,
-    );
-  }
-  const sizes = headSizes(model);
+  const written = writtenSettings(config, model);
+  const architecture = ggufArchitectures[written.architecture]!;
+  const named = tensors.map((tensor) => ({ ...tensor, ggufName: ggufName(tensor.name, architecture) }));
+  const names = new Map(named.map((tensor) => [tensor.ggufName, tensor.shape]));
+  for (const { name, shape } of written.tensors) names.set(name, shape);
+  const again = readAgain(written, architecture, names);
+  refuseOther(config, model, again);
   return {
-    metadata: settings(architecture, config, model, sizes),
-    tensors: [...tensors.map((tensor) => placed(tensor, architecture, sizes)), ...ropeFactors(config, sizes)],
+    metadata: written.metadata,
+    tensors: [...named.map((tensor) => stored(tensor, architecture, again)), ...written.tensors],
   };
 }
 
-interface HeadSizes {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
+type Named = TensorSource & { readonly ggufName: string };
 
-function headSizes(model: LanguageModel): HeadSizes {
-  const [rows] = model.weights.get("model.layers.0.self_attn.q_proj.weight") as readonly [number, number];
-  const headDim = rows / model.attentionHeads;
-  return { heads: model.attentionHeads, kvHeads: model.cacheWidth / headDim, headDim };
-}
-
-function settings(
-  { name }: Architecture,
-  config: JsonObject,
-  model: LanguageModel,
-  { heads, kvHeads, headDim }: HeadSizes,
-): Map<string, GgufEntry> {
-  const { scaling, theta } = rope(config);
-  return new Map([
-    ["general.architecture", textEntry(name)],
-    [`${name}.context_length`, naturalEntry(model.maxPositions)],
-    [`${name}.embedding_length`, naturalEntry(model.hiddenSize)],
-    [`${name}.block_count`, naturalEntry(model.layers)],
-    [`${name}.feed_forward_length`, naturalEntry(Number(config.intermediate_size))],
-    [`${name}.attention.head_count`, naturalEntry(heads)],
-    [`${name}.attention.head_count_kv`, naturalEntry(kvHeads)],
-    [`${name}.attention.key_length`, naturalEntry(headDim)],
-    [`${name}.attention.value_length`, naturalEntry(headDim)],
-    [`${name}.attention.layer_norm_rms_epsilon`, realEntry(Number(config.rms_norm_eps ?? 1e-6))],
-    [`${name}.rope.dimension_count`, naturalEntry(headDim)],
-    [`${name}.rope.freq_base`, realEntry(theta)],
-    [`${name}.vocab_size`, naturalEntry(model.vocabularySize)],
-    ...(scaling?.type === "linear" ? linearScaling(name, Number(scaling.raw.factor)) : []),
-  ]);
-}
-
-function linearScaling(name: string, factor: number): [string, GgufEntry][] {
-  return [
-    [`${name}.rope.scaling.type`, textEntry("linear")],
-    [`${name}.rope.scaling.factor`, realEntry(factor)],
-  ];
-}
-
-interface Rope {
-  readonly theta: number;
-  readonly scaling?: { readonly type: "linear" | "llama3"; readonly raw: JsonObject };
-}
-
-/** transformers 5 writes one `rope_parameters`, earlier versions `rope_theta` beside `rope_scaling`. */
-function rope(config: JsonObject): Rope {
-  const raw = config.rope_parameters ?? config.rope_scaling ?? {};
-  const given: { [key: string]: Json } = isJsonObject(raw) ? raw : {};
-  const theta = Number(config.rope_theta ?? given.rope_theta ?? 10_000);
-  const type = given.rope_type ?? given.type ?? "default";
-  if (type === "default") return { theta };
-  if (type === "linear" || type === "llama3") return { theta, scaling: { type, raw: given } };
-  throw new CheckpointError(
-    `GGUF: RoPE scaling of type ${JSON.stringify(type)} can't be written; linear and llama3 can. Use --format hf.`,
-  );
-}
-
-/** Llama 3's scaling is a tensor of divisors, one a frequency. */
-function ropeFactors(config: JsonObject, { headDim }: HeadSizes): TensorSource[] {
-  const { scaling, theta } = rope(config);
-  if (scaling?.type !== "llama3") return [];
-  const number = (key: string) => Number(scaling.raw[key]);
-  const settings = {
-    rope_type: "llama3" as const,
-    factor: number("factor"),
-    low_freq_factor: number("low_freq_factor"),
-    high_freq_factor: number("high_freq_factor"),
-    original_max_position_embeddings: number("original_max_position_embeddings"),
-  };
-  const divisors = Float32Array.from(llama3Divisors(settings, theta, headDim));
-  return [{ name: "rope_freqs.weight", shape: [divisors.length], read: () => divisors }];
-}
-
-function placed(tensor: TensorSource, { interleaved }: Architecture, sizes: HeadSizes): TensorSource {
-  const name = ggufName(tensor.name);
-  const heads = interleaved ? interleavedHeads(name, sizes) : undefined;
-  if (heads === undefined) return { ...tensor, name };
-  return { ...tensor, name, read: () => interleaveHalves(tensor.read(), heads, tensor.shape[1] ?? 1) };
-}
-
-function ggufName(name: string): string {
-  const top = TOP_TENSORS.get(name);
-  if (top !== undefined) return top;
-  const [, layer, path = "", kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const module = LAYER_MODULES.get(path);
+function ggufName(name: string, { top, layers, modules }: GgufArchitecture): string {
+  const outside = Object.entries(top).find(([, each]) => each === name);
+  if (outside) return outside[0];
+  const [, layer, path, kind] = new RegExp(`^${layers}\\.(\\d+)\\.(.+)\\.(weight|bias)$`).exec(name) ?? [];
+  const module = Object.entries(modules).find(([, each]) => each === path);
   if (module === undefined) throw new CheckpointError(`GGUF: has no name for the weight ${JSON.stringify(name)}.`);
-  return `blk.${layer}.${module}.${kind}`;
+  return `blk.${layer}.${module[0]}.${kind}`;
 }
 
-function interleavedHeads(name: string, { heads, kvHeads }: HeadSizes): number | undefined {
-  if (/^blk\.\d+\.attn_q\./.test(name)) return heads;
-  return /^blk\.\d+\.attn_k\./.test(name) ? kvHeads : undefined;
+function stored(tensor: Named, architecture: GgufArchitecture, config: JsonObject): TensorSource {
+  const layout = huggingFaceTensor("GGUF", architecture, config, tensor.ggufName)?.layout;
+  const { ggufName: name, read } = tensor;
+  if (layout === undefined) return { name, shape: tensor.shape, read };
+  const shape = layout.transposes ? tensor.shape.toReversed() : tensor.shape;
+  const [rows = 1, columns = 1] = shape;
+  return { name, shape, read: () => layout.store(read(), rows, columns) };
 }
 
-/** Rows in GGUF's order [heads, headDim / 2, 2] from rows [heads, 2, headDim / 2] in Hugging Face's, which pairs the halves of a head. */
-function interleaveHalves(values: Float32Array, heads: number, columns: number): Float32Array {
-  const half = values.length / columns / heads / 2;
-  const interleaved = new Float32Array(values.length);
-  for (let head = 0; head < heads; head++) {
-    for (let d = 0; d < half; d++) {
-      for (let part = 0; part < 2; part++) {
-        const from = (head * half * 2 + part * half + d) * columns;
-        interleaved.set(values.subarray(from, from + columns), (head * half * 2 + 2 * d + part) * columns);
-      }
-    }
-  }
-  return interleaved;
+/** The config.json that a reader makes of the settings. */
+function readAgain(
+  { architecture: name, metadata, tensors }: ReturnType<typeof writtenSettings>,
+  architecture: GgufArchitecture,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): JsonObject {
+  const values = new Map([...metadata].map(([key, { value }]) => [key, value]));
+  const known = new Map(
+    [...shapes].map(([each, shape]) => [each, { name: each, shape, storage: "F32" as const, begin: 0, end: 0 }]),
+  );
+  const read = (each: { name: string }) => tensors.find((tensor) => tensor.name === each.name)!.read();
+  return architecture.config(new GgufSettings(new GgufMetadata("GGUF", values), name, known, read));
+}
+
+/** Throws CheckpointError unless the settings make the same model. */
+function refuseOther(config: JsonObject, model: LanguageModel, again: JsonObject): void {
+  if (computesTheSame(model, modelFor({ config: again, source: "GGUF" }))) return;
+  const ofName = new Set(["model_type", "architectures", "bos_token_id", "eos_token_id", "pad_token_id"]);
+  const isSet = (value: Json | undefined) => value !== undefined && value !== null;
+  const differing = ["sliding_window", ...Object.keys(again)].filter(
+    (key) => !ofName.has(key) && isSet(config[key]) && JSON.stringify(config[key]) !== JSON.stringify(again[key]),
+  );
+  const named = differing.length > 0 ? ` (${[...new Set(differing)].join(", ")})` : "";
+  throw new CheckpointError(
+    `GGUF: can't express all settings of config.json${named}: its readers would compute another model. Use --format hf.`,
+  );
 }
