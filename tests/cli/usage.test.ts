@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { describeFailure } from "../../src/cli/failure.ts";
 import { cliReference } from "../../src/cli/reference.ts";
-import { commandLine } from "../../src/cli/shell.ts";
+import { commandLine } from "../../src/command-line.ts";
 import { DataError, RunError } from "../../src/errors.ts";
 import { version } from "../../src/version.ts";
 import { preftune } from "./support.ts";
@@ -24,7 +24,7 @@ describe("help", () => {
         dpo [options]       Tune a model on preferences, by DPO and its family
         score [options]     Score the completions of preference pairs with a model
         generate [options]  Answer prompts with a model
-        export [options]    Write a run's result, or a model with an adapter, as one Hugging Face folder
+        export [options]    Write a run's result, or a model with an adapter, for other programs to load
         demo [options]      Tune the embedded example and show what becomes of it
         help [command]      show the help of a command
       "

@@ -2,13 +2,13 @@
 
 import { relative } from "node:path";
 import { z } from "zod";
+import { commandLine } from "../../command-line.ts";
 import { type DemoReport, demo, demoRun } from "../../demo/demo.ts";
 import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { kebabCase } from "../flags.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
-import { commandLine } from "../shell.ts";
 import { stoppedText, stoppingText } from "../stopped.ts";
 import { introductionLines, reviewLines, tallyLine } from "../terminal/reviews.ts";
 import { RunReporter } from "../terminal/run-reporter.ts";

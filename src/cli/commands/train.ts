@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { Option } from "commander";
+import { commandLine } from "../../command-line.ts";
 import { formatSource } from "../../data/sources.ts";
 import { ConfigError, HubError } from "../../errors.ts";
 import { trainingShape } from "../../training/config.ts";
@@ -12,7 +13,6 @@ import type { CommandDefinition, Invocation } from "../command.ts";
 import { readConfigFile, type Settings } from "../config-file.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings, layered } from "../settings.ts";
-import { commandLine } from "../shell.ts";
 import { endedText, stoppedText, stoppingText } from "../stopped.ts";
 import { RunReporter } from "../terminal/run-reporter.ts";
 import { Screen } from "../terminal/screen.ts";

@@ -1,1 +1,0 @@
-export { commandLine } from "../command-line.ts";
