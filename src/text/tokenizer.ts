@@ -11,7 +11,7 @@ import type { Json, JsonObject, TokenizerFiles } from "../checkpoints/checkpoint
 import { CheckpointError } from "../errors.ts";
 import { ChatTemplate } from "./chat.ts";
 import { exactPreTokenizer } from "./pretokenizer.ts";
-import { findOpeners, WordCache } from "./word-cache.ts";
+import { findOpenings, WordCache } from "./word-cache.ts";
 
 /** What is used of @huggingface/tokenizers, whose own types don't resolve under Node's module rules. */
 interface HubEngine {
@@ -57,9 +57,9 @@ export class Tokenizer {
     const contents = addedTokens.map((token) => token.content);
     const splitsWords = this.findWhetherWordsSplit(tokenizer, contents);
     // An added token that takes the space behind it, or has one within, parts words from what the pre-tokenizer would see.
-    const isPlain = !addedTokens.some(({ content, takesSpace }) => takesSpace || / \p{L}/u.test(content));
-    const openers = splitsWords && isPlain ? findOpeners((text) => this.hub.pre_tokenizer?.(text) ?? []) : undefined;
-    this.words = splitsWords ? new WordCache((text) => this.bareIds(text), openers) : undefined;
+    const isPlain = !addedTokens.some(({ content, takesSpace }) => takesSpace || / \p{L}|\n/u.test(content));
+    const openings = splitsWords && isPlain ? findOpenings((text) => this.hub.pre_tokenizer?.(text) ?? []) : undefined;
+    this.words = splitsWords ? new WordCache((text) => this.bareIds(text), openings) : undefined;
   }
 
   get hasChatTemplate(): boolean {

@@ -1,13 +1,24 @@
 /**
  * Remembers the token ids of a text's words. A tokenizer that begins a new piece at every space between two letters, as byte-level
  * BPE does, gives a text the ids of its stretches between such spaces, one after the other. Words come again and again, so most
- * texts need no tokenizing but looking up. After which other characters a space and a letter begin a new piece is found by trying.
+ * texts need no tokenizing but looking up. Where else a new piece begins for certain is found by trying.
  */
+
+/** Where a new piece begins whatever stands around it: the codes of the characters after which it does. */
+export interface Openings {
+  /** At a space and a letter, besides after letters. */
+  readonly words: ReadonlySet<number>;
+  /** At a line end. */
+  readonly lines: ReadonlySet<number>;
+}
 
 /** Beyond this many stretches the oldest are forgotten. A language's running text is nearly all made of 30,000 words. */
 const CAPACITY = 100_000;
 /** A longer stretch (code, a text without spaces) is not likely to come again. */
 const LONGEST = 64;
+
+const SPACE = 0x20;
+const LINE_END = 0x0a;
 
 export class WordCache {
   private recent = new Map<string, readonly number[]>();
@@ -16,8 +27,7 @@ export class WordCache {
 
   constructor(
     private readonly encode: (text: string) => readonly number[],
-    /** Codes of ASCII characters, besides letters, after which a space and a letter begin a new piece. */
-    private readonly openers: ReadonlySet<number> = new Set(),
+    private readonly openings: Openings = { words: new Set(), lines: new Set() },
     private readonly capacity = CAPACITY,
   ) {}
 
@@ -45,11 +55,14 @@ export class WordCache {
     return ids;
   }
 
-  /** The next index from `from` on at which a space and a letter begin a new piece; the text's length where there is none. */
+  /** The next index from `from` on at which a new piece begins for certain; the text's length where there is none. */
   private nextStart(text: string, from: number): number {
-    for (let at = text.indexOf(" ", from); at >= 0; at = text.indexOf(" ", at + 1)) {
-      if (at + 1 === text.length || !isLetterAt(text, at + 1)) continue;
-      if (this.openers.has(text.charCodeAt(at - 1)) || isLetterBefore(text, at)) return at;
+    const { words, lines } = this.openings;
+    for (let at = from; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === LINE_END && lines.has(text.charCodeAt(at - 1))) return at;
+      if (code !== SPACE || at + 1 === text.length || !isLetterAt(text, at + 1)) continue;
+      if (words.has(text.charCodeAt(at - 1)) || isLetterBefore(text, at)) return at;
     }
     return text.length;
   }
@@ -78,16 +91,24 @@ function isAsciiLetter(code: number): boolean {
   return lower >= 0x61 && lower <= 0x7a;
 }
 
-/**
- * The ASCII characters, besides letters, after which a space and a letter always begin a new piece, by what a pre-tokenizer does
- * with each in several places.
- */
-export function findOpeners(preTokenize: (text: string) => readonly string[]): Set<number> {
-  const word = " cd";
-  const isOpener = (character: string) =>
-    ["ab", "1", ".", "ab ", character, `ab${character}`, "\n"]
-      .map((before) => before + character)
-      .every((left) => [...preTokenize(left), ...preTokenize(word)].join("|") === preTokenize(left + word).join("|"));
-  const others = Array.from({ length: 0x5f }, (_, i) => 0x20 + i).filter((code) => !isAsciiLetter(code));
-  return new Set(preTokenize(word).length === 1 ? others.filter((code) => isOpener(String.fromCharCode(code))) : []);
+/** Characters that texts are full of: printable ASCII, and what typographers write. */
+const COMMON = [
+  ...Array.from({ length: 0x5f }, (_, i) => String.fromCharCode(0x20 + i)),
+  ..."\u2018\u2019\u201c\u201d\u2013\u2014\u2026",
+];
+
+/** Where new pieces begin, by what a pre-tokenizer does with each common character in several places. */
+export function findOpenings(preTokenize: (text: string) => readonly string[]): Openings {
+  const parts = (left: string, right: string) =>
+    [...preTokenize(left), ...preTokenize(right)].join("|") === preTokenize(left + right).join("|");
+  const after = (rights: readonly string[]) =>
+    COMMON.filter((character) =>
+      ["ab", "1", ".", "ab ", character, `ab${character}`, "\n"].every((before) =>
+        rights.every((right) => parts(before + character, right)),
+      ),
+    ).map((character) => character.charCodeAt(0));
+  return {
+    words: new Set(preTokenize(" cd").length === 1 ? after([" cd"]) : []),
+    lines: new Set(after(["\n", "\n\n", "\ncd", "\n\ncd", "\n cd", "\n\n  cd", "\n- cd", "\n1"])),
+  };
 }

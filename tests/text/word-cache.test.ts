@@ -68,10 +68,9 @@ describe("words that were seen before", () => {
   });
 
   test("are told from each other where the pre-tokenizer parts them", () => {
-    expect(openers(preTokenizers["GPT-2"]!)).toMatchObject({
-      words: expect.stringContaining("."),
-      lines: expect.stringContaining("b."),
-    });
+    const gpt2 = openers(preTokenizers["GPT-2"]!);
+    for (const character of ".,!?)\u201d7b") expect(gpt2.lines).toContain(character);
+    expect(gpt2.words).toContain(".");
     // Llama 3 takes line ends for a part of the punctuation before them.
     const { words, lines } = openers(preTokenizers["Llama 3"]!);
     expect(words).toContain(".");
