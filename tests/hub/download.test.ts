@@ -1,9 +1,11 @@
 /** Files from the hub into the cache: laid out as every Hugging Face library has it, whole, right, and never twice. */
 
-import { lstatSync, readdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HubError } from "../../src/errors.ts";
 import { resolveModel } from "../../src/hub/index.ts";
@@ -161,6 +163,29 @@ describe("a download that is interrupted", () => {
       await resolveModel("org/tiny", setup.options());
       expect(readFileSync(join(path, "model.safetensors")).equals(weights)).toBe(true);
     }
+  });
+
+  test("ends with the right file wherever and however often it breaks", async () => {
+    const contents = randomBytes(200_000, 4);
+    const files = { ...modelFiles, "model.safetensors": contents };
+    const breaks = fc.array(fc.integer({ min: 0, max: 120_000 }), { maxLength: 4 });
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(breaks, fc.nat(250_000), fc.boolean(), async (lengths, there, isRight) => {
+        const name = `org/broken-${round++}`;
+        setup.hub.commit(name, files);
+        const sha256 = createHash("sha256").update(contents).digest("hex");
+        const folder = setup.cache(`models--${name.replace("/", "--")}`, "blobs");
+        mkdirSync(folder, { recursive: true });
+        const beginning = isRight ? contents : randomBytes(there, 5);
+        writeFileSync(join(folder, `${sha256}.incomplete`), beginning.subarray(0, there));
+        for (const dropAfter of lengths) setup.hub.fail(WEIGHTS, { dropAfter });
+        const { path } = await resolveModel(name, setup.options());
+        expect(readFileSync(join(path, "model.safetensors")).equals(contents)).toBe(true);
+        setup.hub.forgive();
+      }),
+      { numRuns: 15 },
+    );
   });
 
   test("goes on when nothing arrives any more", async () => {

@@ -64,6 +64,8 @@ export class TestHub implements AsyncDisposable {
   /** Answers that are open at once, and the most that there were. */
   open = 0;
   mostOpen = 0;
+  /** What the storage is called: under another name than the hub's it is another host. */
+  storageHost = "127.0.0.1";
   /** Milliseconds before each file's answer. */
   delay = 0;
   private readonly repos = new Map<string, Repo>();
@@ -96,7 +98,7 @@ export class TestHub implements AsyncDisposable {
   }
 
   private get storageAddress(): string {
-    return `http://127.0.0.1:${(this.storage.address() as AddressInfo).port}`;
+    return `http://${this.storageHost}:${(this.storage.address() as AddressInfo).port}`;
   }
 
   /** Settings that use this hub and a cache of their own. */
@@ -120,6 +122,11 @@ export class TestHub implements AsyncDisposable {
   /** The next answer whose address matches goes wrong; further calls are for further answers. */
   fail(path: RegExp, fault: Fault): void {
     this.faults.push({ path, fault });
+  }
+
+  /** Nothing goes wrong any more. */
+  forgive(): void {
+    this.faults.length = 0;
   }
 
   /** Addresses of the files that were asked for, each as often as it was. */
