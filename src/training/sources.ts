@@ -15,7 +15,7 @@ import {
 import type { FlatConfig, TrainingConfig } from "./config.ts";
 
 /** What the rows of each setting are for. */
-export const dataPurposes = {
+const dataPurposes = {
   data: "training",
   evalData: "evaluation",
   regularizationData: "training",

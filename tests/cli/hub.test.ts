@@ -66,7 +66,7 @@ describe("names on the hub", () => {
     expect(hub.log).toEqual([]);
   });
 
-  test("serve score and generate", async () => {
+  test("serve score, generate and export", async () => {
     const pinned = [`hf:org/tiny@${commits.model}`, `hf:org/films@${commits.data}:test`] as const;
     const score = [
       "score",
@@ -83,6 +83,8 @@ describe("names on the hub", () => {
     hub.commit("org/adapter", filesIn(at("first", "adapter")));
     const generate = ["generate", "--model", pinned[0], "--adapter", "org/adapter", "--prompt", "Hello"];
     expect(await preftune(...generate, "--max-new-tokens", "2", "--threads", "1")).toMatchObject({ code: 0, err: "" });
+    const exported = await preftune("export", "--run", at("first"), "--output", at("merged"));
+    expect(exported).toMatchObject({ code: 0, out: `${at("merged")}\n` });
     expect(readdirSync(at("home", "hub")).sort()).toEqual([
       "datasets--org--films",
       "models--org--adapter",
