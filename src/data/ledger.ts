@@ -195,7 +195,8 @@ export class Ledger {
   }
 }
 
-function formatLedger(report: LedgerReport): string {
+/** A ledger's report as a short table in plain text. */
+export function formatLedger(report: LedgerReport): string {
   const count = (n: number) => n.toLocaleString("en-US");
   const width = count(report.read).length;
   const line = (label: string, n: number, detail = "") => `${label.padEnd(34)}${count(n).padStart(width)}${detail}`;

@@ -90,7 +90,10 @@ export function toolsOf(value: unknown, field: string): Tools | undefined {
   if (value == null || value === "") return undefined;
   const list = typeof value === "string" ? jsonOf(value) : value;
   if (!Array.isArray(list) || !list.every(isFields)) {
-    throw wrongField(field, `is no list of tools, nor one as JSON: ${excerpt(value)}`);
+    throw wrongField(
+      field,
+      `is no list of tools, nor one as JSON: ${excerpt(value)}. Leave a column of another meaning out with --columns tools=`,
+    );
   }
   if (list.length === 0) return undefined;
   return list.map((tool) => {

@@ -64,7 +64,7 @@ function winnerOf(row: Row, fields: Fields): 0 | 1 | "tie" {
   const field = firstField(row, verdicts) ?? arenaVerdict(row) ?? "preference";
   if (field.startsWith("winner_")) return field === "winner_tie" ? "tie" : field === "winner_model_a" ? 0 : 1;
   const value = requiredField(row, field);
-  const word = String(value).trim().toLowerCase();
+  const word = typeof value === "string" || typeof value === "number" ? String(value).trim().toLowerCase() : "";
   const first = fields[0].endsWith("_0") ? "0" : "1";
   const second = fields[0].endsWith("_0") ? "1" : "2";
   if ([first, "a", "model_a", fields[0].toLowerCase()].includes(word)) return 0;

@@ -4,7 +4,7 @@
  * little of what people prefer.
  */
 
-import { numberField, type Row, requiredField, textField } from "../fields.ts";
+import { numberField, type Row, textField } from "../fields.ts";
 import { excerpt, RowProblem, wrongField } from "../problem.ts";
 import { exchange } from "./exchange.ts";
 import type { Shape } from "./shape.ts";
@@ -17,7 +17,7 @@ export const shp: Shape = {
   matches: (row) => row.history != null && row.human_ref_A != null,
   read(row, options) {
     const answers = [textField(row, "human_ref_A"), textField(row, "human_ref_B")];
-    const label = Number(requiredField(row, "labels"));
+    const label = numberField(row, "labels");
     if (label !== 0 && label !== 1) throw wrongField("labels", `is ${excerpt(row.labels)}, not 1 (A) or 0 (B)`);
     const ratio = ratioOf(row);
     if (ratio < MIN_RATIO) {

@@ -37,7 +37,8 @@ function scoreOf(completion: Row, field: string): number {
 function ratingsIn(annotations: unknown): number[] {
   if (typeof annotations !== "object" || annotations === null) return [];
   return Object.values(annotations).flatMap((aspect: unknown) => {
-    const rating = Number((aspect as { Rating?: unknown } | null)?.Rating ?? Number.NaN);
-    return Number.isFinite(rating) ? [rating] : [];
+    const rating = (aspect as { Rating?: unknown } | null)?.Rating;
+    const number = typeof rating === "string" ? Number.parseFloat(rating) : rating;
+    return typeof number === "number" && Number.isFinite(number) ? [number] : [];
   });
 }
