@@ -2,6 +2,7 @@
 
 import { commandLine } from "../command-line.ts";
 import { formatSource, type GivenSource } from "../data/sources.ts";
+import { baseModelName } from "../hub/index.ts";
 import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
 import { methods } from "./methods.ts";
 import type { Metrics } from "./observer.ts";
@@ -28,6 +29,7 @@ const HOW_TO_READ =
   "prompt mean something. It is read at a text's last token, so a completion must stand there with its end token and nothing after it " +
   "(many chat templates write a newline there: leave it out).";
 
+/** A dataset's name on the hub. */
 const HUB = /^hf:([^/\s]+\/[^/@:\s]+)/;
 
 /** The text of README.md. */
@@ -71,7 +73,7 @@ function header(config: TrainingConfig, license: string | undefined): string[] {
   );
   return [
     "---",
-    `base_model: ${JSON.stringify(HUB.exec(config.model)?.[1] ?? config.model)}`,
+    `base_model: ${JSON.stringify(baseModelName(config.model))}`,
     `library_name: ${resultKind(config) === "adapter" ? "peft" : "transformers"}`,
     ...(license === undefined ? [] : [`license: ${JSON.stringify(license)}`]),
     `pipeline_tag: ${method === "reward" ? "text-classification" : "text-generation"}`,
@@ -100,18 +102,27 @@ function beforeAndAfter(before: Metrics | undefined, after: Metrics | undefined)
 
 /** The command that makes the same run: every setting that is not the default. */
 function reproducingCommand(config: TrainingConfig): string {
+  const { method, output } = config;
+  if ([...config.data, ...(config.evalData ?? [])].some(saysMore)) {
+    return commandLine("preftune", method, "--config", `${output}/config.json`, "--output", `${output}-again`);
+  }
   const flat = flatConfig(config);
   const { shape } = methods[config.method]!.schema;
   const flags = Object.keys(shape)
     .filter((key) => flat[key] !== undefined && !isDefault(key, flat, config))
     .flatMap((key) => flagOf(key, flat[key]));
-  return commandLine("preftune", config.method, ...flags, "--output", config.output);
+  return commandLine("preftune", method, ...flags, "--output", output);
 
   function isDefault(key: string, values: FlatConfig, { lossWeights }: TrainingConfig): boolean {
     if (incidental.has(key)) return true;
     if (key === "lossWeights") return lossWeights.every((weight) => weight === 1);
     return JSON.stringify(values[key]) === JSON.stringify(shape[key]!.safeParse(undefined).data);
   }
+}
+
+/** Whether a source has a shape or columns of its own. */
+function saysMore(source: GivenSource): boolean {
+  return typeof source !== "string" && (source.format !== undefined || source.columns !== undefined);
 }
 
 function flagOf(key: string, value: unknown): string[] {
