@@ -24,6 +24,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { systemReason } from "../checkpoints/files.ts";
 import { HubError } from "../errors.ts";
 import { isCommit, type RepoReference } from "./session.ts";
+import { type HubSettings, hubSettings } from "./settings.ts";
 
 /** A file of a commit. */
 export interface RemoteFile {
@@ -166,6 +167,21 @@ export class RepoCache {
     });
   }
 }
+
+/** A text with the names of repositories in the place of their folders in the cache, which are elsewhere on another machine. */
+export function withoutCacheFolders(text: string, settings?: Pick<HubSettings, "cache">): string {
+  if (!SNAPSHOT.test(text)) return text;
+  const { cache } = settings ?? hubSettings();
+  return text
+    .split(join(cache, sep))
+    .map((part, i) =>
+      i === 0 ? part : part.replace(SNAPSHOT_FIRST, (_, name, at) => `hf:${name.replace("--", "/")}@${at}/`),
+    )
+    .join("");
+}
+
+const SNAPSHOT = /(?:model|dataset)s--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})[/\\]/;
+const SNAPSHOT_FIRST = new RegExp(`^${SNAPSHOT.source}`);
 
 /** Runs what writes into the cache. Throws HubError where the system refuses. */
 export function written<T>(path: string, write: () => T): T {

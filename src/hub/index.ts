@@ -1,5 +1,6 @@
 /** The hub: names of models, adapters and datasets to files on this machine, and results to the hub. */
 
+export { withoutCacheFolders } from "./cache.ts";
 export { type DataPurpose, datasetFinder, type ResolvedData, resolveDataset } from "./dataset.ts";
 export { type Resolved, resolveAdapter, resolveModel } from "./model.ts";
 export { type Pushed, type PushOptions, pushFolder } from "./push.ts";

@@ -12,7 +12,7 @@ import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { refuseWeights } from "../data/sources.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
-import { datasetFinder } from "../hub/index.ts";
+import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
 import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -149,7 +149,11 @@ async function loadData(config: TrainingConfig, objective: Objective, model: Lan
 
 function describeData({ examples, ledger }: LoadedPreferences) {
   const conflictingPairs = conflictsAmong(examples);
-  return { ...ledger.toJSON(), ...(conflictingPairs && { conflictingPairs }), tokensSha256: hashOfExamples(examples) };
+  const report = { ...ledger.toJSON(), ...(conflictingPairs && { conflictingPairs }) };
+  const portable = JSON.parse(JSON.stringify(report), (_, value) =>
+    typeof value === "string" ? withoutCacheFolders(value) : value,
+  ) as typeof report;
+  return { ...portable, tokensSha256: hashOfExamples(examples) };
 }
 
 /** The result of a run that has its result already. */

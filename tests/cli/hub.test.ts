@@ -49,6 +49,7 @@ describe("names on the hub", () => {
     });
     const { train, eval: held } = readJson("first", "data.json");
     expect([train.used, held.used]).toEqual([8, 2]);
+    expect(train.files).toEqual([`hf:org/films@${commits.data}/train.jsonl`]);
     expect(readJson("first", "adapter", "adapter_config.json").base_model_name_or_path).toBe("org/tiny");
     expect(readFileSync(at("first", "adapter", "README.md"), "utf8")).toContain('base_model: "org/tiny"');
   });

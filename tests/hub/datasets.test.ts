@@ -2,7 +2,7 @@
 
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type DataPurpose, resolveDataset } from "../../src/hub/index.ts";
+import { type DataPurpose, resolveDataset, withoutCacheFolders } from "../../src/hub/index.ts";
 import { readText, withHub } from "./support.ts";
 
 const setup = withHub();
@@ -58,6 +58,18 @@ describe("of a dataset", () => {
     setup.hub.log.length = 0;
     expect(await resolve(reference)).toEqual({ paths, reference });
     expect(setup.hub.log).toEqual([]);
+  });
+
+  test("are named without the cache's folder where they are written down", async () => {
+    const commit = setup.hub.commit("datasets/org/feedback", feedback);
+    const { paths } = await resolve("hf:org/feedback:train_prefs");
+    const texts = [`${paths[0]}:3`, `two rows: ${paths[0]}, ${paths[1]}`, "/elsewhere/pairs.jsonl"];
+    const file = (shard: number) => `hf:org/feedback@${commit}/data/train_prefs-0000${shard}-of-00002.jsonl`;
+    expect(texts.map((text) => withoutCacheFolders(text, setup.hub.settings(setup.home)))).toEqual([
+      `${file(0)}:3`,
+      `two rows: ${file(0)}, ${file(1)}`,
+      "/elsewhere/pairs.jsonl",
+    ]);
   });
 
   test("training rows are of train, or of the only split; held-out rows are never those", async () => {
