@@ -5,7 +5,7 @@
  *   L = s(z) (log s(z) - log(1 - e)) + s(-z) (log s(-z) - log e),   s = sigmoid
  *
  * Without smoothing the label gives the rejected completion no probability at all and the divergence is infinite, so e is
- * above 0 here; TRL's default of 0 is an infinite loss there.
+ * above 0 here; TRL refuses its own default of 0 there.
  */
 
 import { add, mul, neg, sigmoid, softplus, sub } from "../tensor/index.ts";
