@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Checkpoint, Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { writeFileWhole } from "../checkpoints/files.ts";
 import { writeFolderWhole } from "../checkpoints/folders.ts";
+import { isJsonObject } from "../checkpoints/json.ts";
 import { encodedBytes, encodeInto } from "../checkpoints/quantize.ts";
 import { elementCount, type TensorSource, valuesOf } from "../checkpoints/safetensors-writer.ts";
 import { CheckpointError } from "../errors.ts";
@@ -47,13 +48,14 @@ export function exportOnnx(output: string, options: OnnxExport): void {
   if (model.scores === "reward") {
     throw new CheckpointError("ONNX: reward models can't be written, only language models. Use --format hf.");
   }
-  const sources = [...tensors, ...rotarySources(model)];
+  const positions = exportedPositions(checkpoint.config, model);
+  const sources = [...tensors, ...rotarySources(model, positions)];
   const { dtype, file } = KINDS[storage];
   const total = sources.reduce((bytes, { shape }) => bytes + encodedBytes(storage, elementCount(shape)), 0);
   const { inlineBytes = INLINE_BYTES, maxFileBytes = MAX_FILE_BYTES } = options;
   const isSmall = total <= inlineBytes;
   const placed = isSmall ? inline(sources, storage) : place(sources, storage, `${file}_data`, maxFileBytes);
-  const program = cachedDecoder(model, cacheShape(checkpoint.config, model), model.maxPositions);
+  const program = cachedDecoder(model, cacheShape(checkpoint.config, model), positions);
   const optimized = optimize(program, { fused: onnxFused, fold: evaluateNode });
   const { model: bytes } = emitOnnx(optimized, { bound: placed.bound });
   writeFolderWhole(output, (folder) => {
@@ -63,7 +65,7 @@ export function exportOnnx(output: string, options: OnnxExport): void {
     mkdirSync(join(folder, "onnx"));
     write(join("onnx", file), bytes);
     for (const { name, parts } of placed.files) writeParts(join(folder, "onnx", name), parts, storage);
-    writeJson("config.json", configOf(checkpoint, dtype, placed.files.length));
+    writeJson("config.json", configOf(checkpoint, { dtype, positions, dataFiles: placed.files.length }));
     writeJson("generation_config.json", generationConfigOf(checkpoint));
     writeJson("tokenizer.json", checkpoint.tokenizer.tokenizer);
     writeJson("tokenizer_config.json", tokenizerConfigOf(checkpoint));
@@ -71,17 +73,32 @@ export function exportOnnx(output: string, options: OnnxExport): void {
   });
 }
 
-function rotarySources(model: LanguageModel): TensorSource[] {
-  const { cos, sin, width } = model.rotaryTables(model.maxPositions);
+/**
+ * How many positions the exported model has. LongRoPE turns by other angles where a sequence is longer than those of the first training;
+ * a table has one of the two, that for the shorter, so the model ends where they do.
+ */
+export function exportedPositions(config: JsonObject, model: LanguageModel): number {
+  const { maxPositions } = model;
+  const scaling = config.rope_parameters ?? config.rope_scaling;
+  const inScaling = isJsonObject(scaling) ? scaling.original_max_position_embeddings : undefined;
+  const original = Number(config.original_max_position_embeddings ?? inScaling ?? maxPositions);
+  if (!(original < maxPositions)) return maxPositions;
+  const [short, long] = [model.rotaryTables(original).cos, model.rotaryTables(maxPositions).cos];
+  return short.every((x, i) => x === long[i]) ? maxPositions : original;
+}
+
+function rotarySources(model: LanguageModel, positions: number): TensorSource[] {
+  const { cos, sin, width } = model.rotaryTables(positions);
   if (width === 0) return [];
   return Object.entries({ cos, sin }).map(([name, values]) => ({
     name: `rotary.${name}`,
-    shape: [model.maxPositions, width],
+    shape: [positions, width],
     read: () => values,
   }));
 }
 
-function cacheShape(config: JsonObject, model: LanguageModel): { heads: number; headDim: number } {
+/** How the cache of a layer is made: heads of keys and values, and their width. */
+export function cacheShape(config: JsonObject, model: LanguageModel): { heads: number; headDim: number } {
   const headDim = typeof config.head_dim === "number" ? config.head_dim : model.hiddenSize / model.attentionHeads;
   return { heads: model.cacheWidth / headDim, headDim };
 }
@@ -144,9 +161,14 @@ function writeParts(path: string, parts: DataFile["parts"], storage: "F32" | "F1
 }
 
 /** What transformers.js needs to know besides: which file to load, and how many files of values it has. */
-function configOf({ config }: Checkpoint, dtype: string, dataFiles: number): JsonObject {
+function configOf(
+  { config }: Checkpoint,
+  { dtype, positions, dataFiles }: { dtype: string; positions: number; dataFiles: number },
+): JsonObject {
   const hints = { dtype, ...(dataFiles > 0 && { use_external_data_format: dataFiles }) };
-  return { ...config, dtype: "float32", torch_dtype: "float32", "transformers.js_config": hints };
+  const length: JsonObject =
+    typeof config.max_position_embeddings === "number" ? { max_position_embeddings: positions } : {};
+  return { ...config, ...length, dtype: "float32", torch_dtype: "float32", "transformers.js_config": hints };
 }
 
 /** A generation ends where preftune's does: at the configuration's end tokens, and at the tokenizer's own. */
