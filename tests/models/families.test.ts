@@ -1,9 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { checkpointParameters, loadWeights, type Weights, withLora } from "../../src/models/index.ts";
+import { longestSequence, packExamples } from "../../src/data/microbatch.ts";
+import {
+  checkpointParameters,
+  loadWeights,
+  modelFor,
+  rotaryInputValues,
+  type Weights,
+  withLora,
+} from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { linearSizes } from "../../src/models/parameters.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
-import { arrayOf, expectClose } from "../support/programs.ts";
+import { batchInputs } from "../../src/training/engine.ts";
+import { scoreProgram } from "../../src/training/step.ts";
+import { arrayOf, expectClose, numbers } from "../support/programs.ts";
 import { families, familyModel, familyWeights, formulaValues, summarize } from "./families.ts";
 import { compileScorer, weightsOnly } from "./golden.ts";
 
@@ -93,4 +103,21 @@ it("a checkpoint of a model's body alone, as GPT-2's own, lacks the body's name 
   expect(() => loadWeights(weightsOnly(incomplete), model)).toThrow(
     'the weight "transformer.h.1.ln_2.bias" is missing',
   );
+});
+
+it.each(Object.keys(families.rewards))("a reward model over %s gives transformers' rewards", async (variant) => {
+  const { config, rewards } = families.rewards[variant]!;
+  const model = modelFor({ config, source: variant });
+  expect([...model.weights.keys()].filter((name) => /head|embed_out|score/.test(name))).toEqual(["score.weight"]);
+  const tokenized = examples.map(({ prompt, completions }) => ({
+    prompt: Int32Array.from(prompt),
+    completions: completions.map((ids) => Int32Array.from(ids)),
+  }));
+  await using program = await nodeRuntime.compile(scoreProgram(model, checkpointParameters(model.weights)));
+  const { logps } = await program.run({
+    ...familyWeights(model.weights),
+    ...rotaryInputValues(model, longestSequence(tokenized)),
+    ...batchInputs(packExamples(tokenized)),
+  });
+  expectClose(numbers(logps!), rewards, 1e-5);
 });

@@ -29,6 +29,7 @@ export const families = JSON.parse(
   readonly coefficients: number[];
   readonly variants: Record<string, Variant>;
   readonly adapters: Record<string, Adapter>;
+  readonly rewards: Record<string, { config: JsonObject; rewards: number[] }>;
 };
 
 /** The golden model of a variant. */

@@ -3,7 +3,8 @@
 Weights are not stored: both sides make them from the weight's name (`values`, tests/models/families.ts). For every variant
 tests/golden/models/families.json holds the configuration as transformers writes it, the log-probability of each completion token
 (every completion scored alone), and of the gradient of `sum of coefficient * log-probability of completion` with respect to each
-weight its norm, its product with another such formula, and three of its values; the same for an adapter on every linear layer.
+weight its norm, its product with another such formula, and three of its values; the same for an adapter on every linear layer, and rewards of the
+bodies under a reward head.
 
     python tests/reference/models_families.py
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 TARGET = Path(__file__).parents[1] / "golden" / "models" / "families.json"
 VOCABULARY = 19
@@ -113,6 +114,7 @@ VARIANTS = {
     ),
 }  # fmt: skip
 ADAPTED = ["gemma2", "phi3", "gpt2", "gpt_neox"]
+REWARDED = ["gemma2", "phi3", "gpt2-scaled", "gpt_neox"]
 LORA = dict(r=2, lora_alpha=3)
 
 
@@ -195,9 +197,24 @@ def adapted(family: str, changes: dict, examples: list[dict]) -> dict:
     return {**LORA, "fanInFanOut": fan_in_fan_out, "logps": logps, "gradients": gradients}
 
 
+def rewards(family: str, changes: dict, examples: list[dict]) -> dict:
+    """The same body under a reward head, which reads the last token."""
+    config = AutoConfig.for_model(family, pad_token_id=None, num_labels=1, **{**BASES.get(family, SIZES), **changes})
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
+    for name, parameter in model.named_parameters():
+        fill(name, parameter)
+    scores = [
+        model(torch.tensor([example["prompt"] + completion])).logits.item()
+        for example in examples
+        for completion in example["completions"]
+    ]
+    config.architectures = [type(model).__name__]
+    return {"config": config.to_diff_dict(), "rewards": [round(x, 7) for x in scores]}
+
+
 def main() -> None:
     examples = draw_examples()
-    golden: dict = {"examples": examples, "coefficients": COEFFICIENTS, "variants": {}, "adapters": {}}
+    golden: dict = {"examples": examples, "coefficients": COEFFICIENTS, "variants": {}, "adapters": {}, "rewards": {}}
     for name, (family, changes) in VARIANTS.items():
         model = build(family, changes)
         logps = run(model, examples)
@@ -210,6 +227,8 @@ def main() -> None:
         }
     for name in ADAPTED:
         golden["adapters"][name] = adapted(*VARIANTS[name], examples)
+    for name in REWARDED:
+        golden["rewards"][name] = rewards(*VARIANTS[name], examples)
     TARGET.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
 
 
