@@ -26,11 +26,7 @@ function shown(events: readonly (readonly [number, HubEvent])[], isTTY: boolean)
     now = second;
     reporter.onEvent(event);
   }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what a terminal is written over with
-  return stream
-    .text()
-    .replace(/\r/g, "<")
-    .replace(/\u001b\[K/g, ">\n");
+  return stream.text().replaceAll("\r", "<").replaceAll("\u001b[K", ">\n");
 }
 
 describe("a download", () => {
