@@ -33,8 +33,9 @@ const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; read
   training: { imports: BELOW_TRAINING },
   evaluation: { imports: [...BELOW_TRAINING, "training"] },
   export: { imports: [...BELOW_TRAINING, "training"] },
+  inspection: { imports: [...BELOW_TRAINING, "training"] },
   demo: { imports: [...BELOW_TRAINING, "training", "evaluation"] },
-  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "demo"] },
+  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "inspection", "demo"] },
 };
 
 interface Import {

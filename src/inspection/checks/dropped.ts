@@ -1,0 +1,104 @@
+/** What the ledger of loading says, as findings: rows that can't be used, are cut, or are tokenized with care. */
+
+import type { LedgerReport } from "../../data/ledger.ts";
+import type { Cause } from "../../data/problem.ts";
+import type { Finding, Level } from "../check.ts";
+
+interface Meaning {
+  readonly level: Level;
+  readonly why: string;
+  readonly remedy: string;
+}
+
+const unreadable: Meaning = {
+  level: "problem",
+  why: "A run stops at the first of them, since the file is not what it seems.",
+  remedy: "Mend the rows, or leave them out with --on-bad-row drop.",
+};
+const tooLong = {
+  remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
+};
+
+const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
+  "not JSON": unreadable,
+  "not CSV": unreadable,
+  "missing or wrong field": unreadable,
+  "empty completion": {
+    level: "problem",
+    why: "There is nothing to score. They are left out.",
+    remedy: "Remove the rows, or find out why nothing was answered; --on-bad-row error stops at the first.",
+  },
+  "identical completions": {
+    level: "problem",
+    why: "A pair of equal completions prefers nothing: its margin is 0, whatever the model. They are left out.",
+    remedy: "Remove the rows; --on-bad-row error stops at the first.",
+  },
+  "refused by the chat template": {
+    level: "problem",
+    why: "The model's template can't write these conversations, so the model has no words for them. They are left out.",
+    remedy: "Mend their roles and their order; the ledger says what the template objects to.",
+  },
+  "prompt too long": {
+    level: "warning",
+    why: "The prompt alone leaves no room for what is scored. They are left out.",
+    remedy: "Raise --max-length or lower --max-prompt-length.",
+  },
+  "completion too long": { level: "warning", why: "They are left out.", ...tooLong },
+};
+
+const other: Meaning = {
+  level: "warning",
+  why: "They can't be learned from and are left out.",
+  remedy: "Mend or remove the rows; --on-bad-row error stops at the first.",
+};
+
+const shortened: Readonly<Record<string, Meaning>> = {
+  "prompt too long": {
+    level: "note",
+    why: "The beginning of the prompt is cut off, its system turn kept: the answer may speak of what is no longer there.",
+    ...tooLong,
+  },
+  "completion too long": {
+    level: "warning",
+    why: "The end of the answer is cut off: nothing is learned from it.",
+    ...tooLong,
+  },
+};
+
+export function ledgerFindings(report: LedgerReport): Finding[] {
+  const { read, used } = report;
+  const of = (total: number, name: string, tally: LedgerReport["droppedBy"][string], meaning: Meaning): Finding => ({
+    ...meaning,
+    name,
+    count: tally.count,
+    share: tally.count / total,
+    rows: tally.rows.map((origin, i) => ({
+      origin,
+      ...(i === 0 && tally.example !== undefined && { detail: tally.example }),
+    })),
+  });
+  return [
+    ...Object.entries(report.droppedBy).map(([cause, tally]) =>
+      of(read, cause, tally, dropped[cause as Cause] ?? other),
+    ),
+    ...Object.entries(report.shortenedBy).map(([cause, tally]) =>
+      of(used, `shortened: ${cause}`, tally, shortened[cause] ?? other),
+    ),
+    ...(report.boundaryMerged === undefined
+      ? []
+      : [
+          of(used, "boundary tokens that merge", report.boundaryMerged, {
+            level: "note",
+            why: "The tokenizer joins the prompt's last characters with the completion's first. The completion is tokenized on its own, as the model will write it after the prompt's tokens.",
+            remedy: "Let prompts end and completions begin at a space or a line end, the same in all rows.",
+          }),
+        ]),
+    ...Object.entries(report.specialTokens).map(([token, tally]) =>
+      of(used, `${token} in the text`, tally, {
+        level: "warning",
+        why: "A special token stands in the words of a row. The model takes it for the real one: the text can end a turn or begin another.",
+        remedy: "Remove it from the texts, unless they are meant to be written with the template's tokens.",
+      }),
+    ),
+  ];
+}

@@ -1,0 +1,25 @@
+/** Completions from which the model does not learn where to stop: their end token is cut off with the rest. */
+
+import { type Check, Tally } from "../check.ts";
+
+export function missingEnds(named: number): Check {
+  const tally = new Tally(named);
+  let rows = 0;
+  return {
+    see({ origin, completions }) {
+      rows++;
+      const open = completions.filter(({ ends }) => !ends);
+      if (open.length > 0) tally.add(origin, open.map(({ role, tokens }) => `${role} of ${tokens} tokens`).join(", "));
+    },
+    findings: () =>
+      tally.finding(
+        {
+          name: "completions without their end",
+          level: tally.count > rows / 10 ? "warning" : "note",
+          why: "They are longer than the limit, and their end token is cut off with the rest: the model does not learn to end its turn from them.",
+          remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
+        },
+        rows,
+      ),
+  };
+}

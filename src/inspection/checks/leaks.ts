@@ -1,0 +1,92 @@
+/** Held-out rows that training sees too: word for word but for case and spaces, nearly so, or by their prompt. */
+
+import { describeOrigin, type RowOrigin } from "../../data/example.ts";
+import { type Check, Tally } from "../check.ts";
+import type { InspectedRow } from "../row.ts";
+import { hashOf } from "./hash.ts";
+import { Signatures } from "./min-hash.ts";
+import { ALIKE } from "./near-duplicates.ts";
+
+export function leaks(named: number): Check {
+  const prompts = new Map<number, RowOrigin>();
+  const rows = new Map<number, RowOrigin>();
+  const signatures = new Signatures();
+  const origins: RowOrigin[] = [];
+  const samePrompt = new Tally(named);
+  const sameRow = new Tally(named);
+  const unsettled = new Map<number, RowOrigin>();
+  let [training, heldOut] = [0, 0];
+  const remember = (map: Map<number, RowOrigin>, key: number, origin: RowOrigin) => {
+    if (!map.has(key)) map.set(key, origin);
+  };
+  return {
+    see(row) {
+      remember(rows, rowKey(row), row.origin);
+      if (row.prompt !== "") remember(prompts, promptKey(row), row.origin);
+      if (signatures.add(wholeText(row))) origins.push(row.origin);
+      training = origins.length;
+    },
+    seeHeldOut(row) {
+      heldOut++;
+      const same = rows.get(rowKey(row));
+      if (same !== undefined) {
+        sameRow.add(row.origin, `is ${describeOrigin(same)}`);
+        return;
+      }
+      const asked = row.prompt === "" ? undefined : prompts.get(promptKey(row));
+      if (asked !== undefined) samePrompt.add(row.origin, `the prompt of ${describeOrigin(asked)}`);
+      if (!signatures.add(wholeText(row))) return;
+      unsettled.set(origins.length, row.origin);
+      origins.push(row.origin);
+    },
+    findings() {
+      const alike = new Tally(named);
+      const likest = signatures.likest(ALIKE, training);
+      for (const [place, origin] of unsettled) {
+        const like = likest.get(place);
+        if (like)
+          alike.add(origin, `about ${Math.round(100 * like.similarity)} % of ${describeOrigin(origins[like.of]!)}`);
+      }
+      const remedy = "Remove them from --data or from --eval-data.";
+      return [
+        ...sameRow.finding(
+          {
+            name: "held-out rows in the training data",
+            level: "problem",
+            why: "Their evaluation measures memory: accuracy and loss come out better than they are.",
+            remedy,
+          },
+          heldOut,
+        ),
+        ...alike.finding(
+          {
+            name: "held-out rows nearly in the training data",
+            level: "warning",
+            why: "At least 80 % of their runs of three words are those of a row to train on, so their evaluation measures memory in part.",
+            remedy,
+          },
+          heldOut,
+        ),
+        ...samePrompt.finding(
+          {
+            name: "held-out prompts in the training data",
+            level: "note",
+            why: "With other completions than there. How well the model does on prompts that it has not seen is not measured by them.",
+            remedy: `Split by prompt. ${remedy}`,
+          },
+          heldOut,
+        ),
+      ];
+    },
+  };
+}
+
+const plain = (text: string) => text.toLowerCase().replace(/\s+/g, " ").trim();
+const promptKey = ({ prompt }: InspectedRow) => hashOf(plain(prompt));
+const wholeText = ({ prompt, completions }: InspectedRow) =>
+  [prompt, ...completions.map(({ text }) => text)].join("\n");
+
+/** In either order of its completions. */
+function rowKey({ prompt, completions }: InspectedRow): number {
+  return hashOf(plain(prompt), ...completions.map(({ text }) => plain(text)).sort());
+}
