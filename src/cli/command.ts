@@ -2,8 +2,9 @@
 
 import type { Command, Option } from "commander";
 import type { z } from "zod";
+import { ConfigError } from "../errors.ts";
 import type { Settings } from "./config-file.ts";
-import { type Flag, flagsOf, optionsOf } from "./flags.ts";
+import { type Flag, flagsOf, kebabCase, optionsOf } from "./flags.ts";
 import type { ScreenStream } from "./terminal/screen.ts";
 
 /** Where a command reads and writes: the process, or a test. */
@@ -23,6 +24,7 @@ export interface Invocation {
 }
 
 export interface CommandDefinition<T extends z.ZodObject = z.ZodObject> {
+  /** One word, or two for a command of a family: `inspect data`. */
   readonly name: string;
   readonly summary: string;
   /** What help says besides the summary. */
@@ -30,6 +32,8 @@ export interface CommandDefinition<T extends z.ZodObject = z.ZodObject> {
   readonly schema: T;
   /** The schema's keys under the headings of help, each with what its value is called there (`true`: by its type). */
   readonly groups: Readonly<Record<string, { readonly [K in keyof T["shape"]]?: string | true }>>;
+  /** The setting that may also be given as a word of its own, without its flag. */
+  readonly word?: keyof T["shape"] & string;
   /** Options that are not settings, under the last heading. */
   readonly own?: readonly Option[];
   /** Whole command lines that work. */
@@ -45,9 +49,10 @@ export function register<T extends z.ZodObject>(
   io: Io,
   onExit: (code: number) => void,
 ): void {
-  const { name, summary, description, own = [], examples } = definition;
-  const command = program.command(name).summary(summary).description(`${summary}\n\n${description}`);
+  const { name, summary, description, word, own = [], examples } = definition;
+  const command = commandNamed(program, name).summary(summary).description(`${summary}\n\n${description}`);
   const flags = flagsOf(definition.schema);
+  if (word !== undefined) command.argument(`[${word}]`, `the same as --${kebabCase(word)}`);
   for (const { heading, flag, placeholder } of grouped(definition, flags)) {
     for (const option of optionsOf(flag, placeholder)) command.addOption(option.helpGroup(heading));
   }
@@ -55,8 +60,31 @@ export function register<T extends z.ZodObject>(
   for (const option of own) command.addOption(option.helpGroup(lastHeading));
   command.helpOption("-h, --help", "show this help").addHelpText("after", `\nExamples:\n${indent(examples)}`);
   command.action(async () => {
-    onExit(await definition.run({ flags, given: givenSettings(command, flags), own: command.opts(), io }));
+    const given = new Map([...givenSettings(command, flags), ...givenWord(command, word)]);
+    onExit(await definition.run({ flags, given, own: command.opts(), io }));
   });
+}
+
+/** Families of commands, `preftune inspect data` and `preftune inspect model`, and what help says of each. */
+const FAMILIES: Readonly<Record<string, string>> = {
+  inspect: "Look at rows or at a model before anything is trained",
+};
+
+function commandNamed(program: Command, name: string): Command {
+  const [family, member] = name.split(" ") as [string, string?];
+  if (member === undefined) return program.command(family);
+  const known = program.commands.find((command) => command.name() === family);
+  return (known ?? program.command(family).description(FAMILIES[family]!)).command(member);
+}
+
+/** Throws ConfigError where its flag is given too. */
+function givenWord(command: Command, word: string | undefined): Settings {
+  const value: unknown = command.args[0];
+  if (word === undefined || value === undefined) return new Map();
+  if (command.getOptionValueSource(word) === "cli") {
+    throw new ConfigError(`The ${word} is given twice: as ${String(value)} and by --${kebabCase(word)}.`);
+  }
+  return new Map([[word, { value, where: `<${word}>` }]]);
 }
 
 /** Every flag under its heading, in the order of the groups. Throws for one that is under none, or that does not exist. */

@@ -4,11 +4,13 @@ import type { CommandDefinition } from "../command.ts";
 import { demoCommand } from "./demo.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
+import { inspectDataCommand } from "./inspect-data.ts";
 import { pushCommand } from "./push.ts";
 import { scoreCommand } from "./score.ts";
 import { trainingCommands } from "./train.ts";
 
 export const commands: readonly CommandDefinition[] = [
+  inspectDataCommand,
   ...trainingCommands,
   scoreCommand,
   generateCommand,

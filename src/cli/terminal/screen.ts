@@ -2,7 +2,7 @@
 
 import { styleText } from "node:util";
 
-export type Style = "bold" | "dim" | "green" | "red" | "yellow";
+export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
 export type Paint = (style: Style, text: string) => string;
 
 /** Text as it is, for what is not a terminal. */

@@ -1,0 +1,70 @@
+/** `preftune inspect data`: what is in files of rows, before anything is trained on them. */
+
+import { writeFileSync } from "node:fs";
+import { z } from "zod";
+import { systemReason } from "../../checkpoints/files.ts";
+import { ConfigError } from "../../errors.ts";
+import { dataInspectionShape, inspectData } from "../../inspection/data.ts";
+import { dataReportPage } from "../../inspection/page.ts";
+import type { CommandDefinition, Invocation } from "../command.ts";
+import { fetchNamed } from "../hub.ts";
+import { checkSettings } from "../settings.ts";
+import { dataReportLines } from "../terminal/data-report.ts";
+import { formatCount } from "../terminal/numbers.ts";
+import { Screen } from "../terminal/screen.ts";
+
+const schema = z.strictObject({
+  ...dataInspectionShape,
+  json: z.boolean().default(false).describe("print the report as one JSON object"),
+  html: z.string().min(1).optional().describe("write the report to this file as a page that needs nothing else"),
+});
+
+export const inspectDataCommand: CommandDefinition<typeof schema> = {
+  name: "inspect data",
+  summary: "Show rows as the model will see them, and what is wrong with them",
+  description:
+    "Reads all rows once and trains nothing: what is used, shortened and dropped, the first rows with their special and scored " +
+    "tokens, how long rows are, and duplicates, contradictions, leaks, cut and broken texts, each with the lines and what to do.",
+  schema,
+  groups: {
+    "Model and data": {
+      model: "path",
+      data: "files",
+      evalData: "files",
+      method: "name",
+      format: true,
+      columns: "names",
+      pairs: true,
+      score: true,
+      limit: true,
+      chat: true,
+    },
+    Length: { maxLength: true, maxPromptLength: true, truncation: true },
+    Report: { show: true, examples: true, json: true, html: "file" },
+  },
+  examples: [
+    "preftune inspect data --data pairs.jsonl --model SmolLM2-135M-Instruct.gguf --chat",
+    "preftune inspect data --data train.jsonl --eval-data held-out.jsonl --model my-model --html report.html",
+  ],
+  run,
+};
+
+async function run({ flags, given, io }: Invocation): Promise<number> {
+  const { json = false, html, ...settings } = checkSettings(schema, flags, given);
+  const [report, screen] = [new Screen(io.stdout), new Screen(io.stderr)];
+  const found = await inspectData(await fetchNamed(settings, screen), (rows) => {
+    screen.status(`${formatCount(rows)} rows read`);
+  }).finally(() => screen.clearStatus());
+  if (html !== undefined) writePage(html, dataReportPage(found));
+  if (json) report.print(JSON.stringify(found, null, 2));
+  else report.print(...dataReportLines(found, report.width, report.paint), ...(html === undefined ? [] : ["", html]));
+  return 0;
+}
+
+function writePage(path: string, page: string): void {
+  try {
+    writeFileSync(path, page);
+  } catch (error) {
+    throw new ConfigError(`--html ${path} can't be written (${systemReason(error)}).`, { cause: error });
+  }
+}
