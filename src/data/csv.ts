@@ -85,7 +85,7 @@ function bareCell(record: string, start: number, delimiter: Delimiter): Cell {
 
 function quotedCell(record: string, start: number, delimiter: Delimiter): Cell {
   let close = record.indexOf('"', start + 1);
-  while (record[close + 1] === '"') close = record.indexOf('"', close + 2);
+  while (close >= 0 && record[close + 1] === '"') close = record.indexOf('"', close + 2);
   const beginning = excerpt(record.slice(start));
   if (close < 0) throw new RowProblem("not CSV", `a quote is opened and never closed: ${beginning}`);
   const end = close + 1;

@@ -102,6 +102,11 @@ describe("CSV and TSV", () => {
     `);
   });
 
+  test.each(['"', '"a', '"a""', 'a,"', '"a\n"",b'])("a cut-off record ends: %j", async (record) => {
+    const [row] = await read(write("cut.csv", `a,b\n${record}`));
+    expect("problem" in row! && row.problem.message).toMatch(/^a quote is opened and never closed/);
+  });
+
   test("columns of one name are refused", async () => {
     expect(await refusal(write("twice.csv", "a,b,a\n1,2,3\n"))).toMatchInlineSnapshot(
       `"twice.csv has two columns named a. Rename one in its first line."`,
