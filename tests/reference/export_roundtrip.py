@@ -5,6 +5,7 @@ loads an exported adapter. Makes no golden file; run it by hand.
 """
 
 import json
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import gguf
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT.parent / "shared" / "models"
@@ -121,9 +122,44 @@ def check_adapter(scratch: Path) -> None:
     assert difference < 1e-3
 
 
+# Golden configurations of families that transformers reads from GGUF, with its own defaults where it reads no key.
+GEMMA = {"head_dim": 256, "query_pre_attn_scalar": 256}
+ROPE_3 = {kind: {"rope_type": "default", "rope_theta": base} for kind, base in (("full_attention", 1e6), ("sliding_attention", 1e4))}
+FAMILIES = {
+    "mistral-everywhere": {},
+    "qwen2": {},
+    "qwen3": {"head_dim": 128},
+    "gemma2": {**GEMMA, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
+    "gemma3-deep": {**GEMMA, "rope_parameters": ROPE_3},
+    "phi3": {"vocab_size": 32064},
+    "gpt2": {"n_positions": 1024},
+}
+
+
+def check_family(variant: str, changes: dict, scratch: Path) -> None:
+    """A random model of the family, saved by transformers, exported, and loaded by transformers again."""
+    golden = json.loads((ROOT / "tests" / "golden" / "models" / "families.json").read_text())["variants"][variant]
+    settings = {**golden["config"], "vocab_size": 512, "bos_token_id": 1, "eos_token_id": 2, **changes}
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings), dtype=torch.float32).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    folder = scratch / variant
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(STORIES / name, folder / name)
+    ids = torch.randint(3, 512, (50,), generator=torch.Generator().manual_seed(0))
+    exported, _ = load(export(folder, scratch / f"{variant}.gguf", "--format", "gguf"))
+    difference = (logps(exported, ids) - logps(model, ids)).abs().max().item()
+    print(f"{variant} as F32 GGUF: log-probabilities differ by at most {difference:.2g}")
+    assert difference < 1e-4
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
+        for variant, changes in FAMILIES.items():
+            check_family(variant, changes, scratch)
         check_unquantized("stories260K", STORIES, scratch)
         check_halves("stories260K", STORIES, scratch)
         check_quantized("stories260K", STORIES, scratch)
