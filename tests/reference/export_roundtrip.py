@@ -131,7 +131,7 @@ FAMILIES = {
     "qwen3": {"head_dim": 128},
     "gemma2": {**GEMMA, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0},
     "gemma3-deep": {**GEMMA, "rope_parameters": ROPE_3},
-    "phi3": {"vocab_size": 32064},
+    "phi3": {"vocab_size": 32064, "sliding_window": None, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
     "gpt2": {"n_positions": 1024},
 }
 
