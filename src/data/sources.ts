@@ -34,7 +34,10 @@ export const dataShape = {
   sources: z
     .union([z.string().transform(splitList), z.array(z.union([z.string(), sourceObject])).min(1)])
     .refine((list) => list.every((source) => source !== ""), "must name a file"),
-  format: z.enum(shapeNames).optional().describe("the shape of the rows; told from the first ones if not given"),
+  format: z
+    .enum(shapeNames)
+    .optional()
+    .describe(`the shape of the rows, told from the first ones if not given: ${shapeNames.join(", ")}`),
   columns: columnList.optional().describe("fields under other names: prompt=question,chosen=best"),
 };
 
