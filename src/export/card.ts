@@ -1,6 +1,7 @@
 /** The model card of an exported model: that of the run which made it, and how it was exported. */
 
 import { commandLine } from "../command-line.ts";
+import { baseModelName } from "../hub/index.ts";
 import type { MergeCheck } from "./merge-check.ts";
 
 export interface CardDetails {
@@ -41,7 +42,7 @@ export function mergeSentence({ largest, tokens }: MergeCheck): string {
 function plainCard({ model, adapter }: CardDetails): string {
   return [
     "---",
-    `base_model: ${JSON.stringify(model)}`,
+    `base_model: ${JSON.stringify(baseModelName(model))}`,
     "library_name: transformers",
     "pipeline_tag: text-generation",
     "tags:",

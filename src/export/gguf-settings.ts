@@ -144,6 +144,7 @@ const WRITERS: Readonly<Record<string, Writer>> = {
         "attention.sliding_window": naturalEntry(0),
         ...window(source),
         "rope.scaling.original_context_length": naturalEntry(Number(original ?? model.maxPositions)),
+        ...attentionFactor(model.maxPositions / Number(original ?? model.maxPositions), Number(original)),
       };
     },
   },
@@ -166,6 +167,12 @@ const WRITERS: Readonly<Record<string, Writer>> = {
     }),
   },
 };
+
+/** What LongRoPE lengthens queries and keys by, which llama.cpp does not compute itself. */
+function attentionFactor(scale: number, original: number): Record<string, GgufEntry> {
+  if (!(scale > 1)) return {};
+  return { "rope.scaling.attn_factor": realEntry(Math.sqrt(1 + Math.log(scale) / Math.log(original))) };
+}
 
 /** One layer of so many sees all positions. */
 function windowPattern({ layer_types: types, sliding_window_pattern: pattern }: JsonObject): number {

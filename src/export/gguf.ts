@@ -3,9 +3,10 @@
  * config.json and the tokenizer's files.
  */
 
-import { existsSync, statSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { systemReason } from "../checkpoints/files.ts";
 import { type GgufEntries, type GgufEntry, naturalEntry, readEntries, textEntry } from "../checkpoints/gguf-entries.ts";
 import { type GgufTensorSource, writeGguf } from "../checkpoints/gguf-writer.ts";
 import { holdsRows, type WritableType } from "../checkpoints/quantize.ts";
@@ -33,7 +34,7 @@ export interface GgufExport {
 }
 
 /**
- * Writes the file, whole or not at all. Norms and biases stay float32; where `storage` is Q4_0 embedding and output head are Q8_0; rows
+ * Writes the file, whole or not at all. Norms, biases and learned positions stay float32; where `storage` is Q4_0 embedding and output head are Q8_0; rows
  * that are not whole blocks are float16. Throws CheckpointError for what GGUF can't express and for a file that is there already.
  */
 export function exportGguf(output: string, { checkpoint, model, tensors, storage }: GgufExport): void {
@@ -46,16 +47,21 @@ export function exportGguf(output: string, { checkpoint, model, tensors, storage
     ["general.file_type", naturalEntry(FILE_TYPES[storage])],
     ["general.quantization_version", naturalEntry(QUANTIZATION_VERSION)],
   ]);
-  writeGguf(
-    output,
-    metadata,
-    layout.tensors.map((tensor) => ({ ...tensor, storage: storageOf(tensor, storage) })),
-  );
+  const stored = layout.tensors.map((tensor) => ({ ...tensor, storage: storageOf(tensor, storage) }));
+  try {
+    mkdirSync(dirname(resolve(output)), { recursive: true });
+    writeGguf(output, metadata, stored);
+  } catch (error) {
+    const fromSystem = error instanceof Error && "syscall" in error;
+    throw fromSystem ? new CheckpointError(`${output}: can't be written (${systemReason(error)}).`) : error;
+  }
 }
 
 function metadataOf(checkpoint: Checkpoint, model: LanguageModel, settings: GgufEntries): Map<string, GgufEntry> {
   if (statSync(checkpoint.source).isFile()) {
-    return new Map([...readEntries(checkpoint.source)].filter(([key]) => !OF_THE_SOURCE_FILE.test(key)));
+    // Of a split file the first part has the metadata, whichever was given.
+    const first = checkpoint.source.replace(/-\d{5}(-of-\d{5}\.gguf)$/, "-00001$1");
+    return new Map([...readEntries(first)].filter(([key]) => !OF_THE_SOURCE_FILE.test(key)));
   }
   return new Map([
     ...settings,
@@ -73,7 +79,7 @@ function endOfTurn({ generationConfig, config }: Checkpoint): [string, GgufEntry
 }
 
 function storageOf({ name, shape }: TensorSource, wanted: WritableType): GgufTensorSource["storage"] {
-  if (shape.length < 2) return "F32";
+  if (shape.length < 2 || name === "position_embd.weight") return "F32";
   const isVocabulary = name === "token_embd.weight" || name === "output.weight";
   const storage = wanted === "Q4_0" && isVocabulary ? "Q8_0" : wanted;
   return holdsRows(storage, shape.at(-1)!) ? storage : "F16";

@@ -42,11 +42,9 @@ export async function checkMerge(
   merged: readonly TensorSource[],
 ): Promise<MergeCheck> {
   const examples = probeExamples(checkpoint, model);
-  const logps = (parameters: Parameters, weights: Weights) => probe(model, parameters, weights, examples);
-  const policy = continuedPolicy(model, loadWeights(checkpoint, model), adapter);
-  const adapted = await logps(policy.parameters, policy.weights);
-  const weights = Object.fromEntries(merged.map(({ name, shape, read }) => [name, { dims: shape, data: read() }]));
-  const plain = await logps(checkpointParameters(model.weights), weights as Weights);
+  // One after the other in functions of their own, so that the weights are never held twice.
+  const adapted = await logpsWithAdapter(checkpoint, model, adapter, examples);
+  const plain = await logpsOf(model, merged, examples);
   const largest = adapted.reduce((most, logp, i) => Math.max(most, Math.abs(logp - plain[i]!)), 0);
   if (!(largest <= TOLERANCE)) {
     throw new ConfigError(
@@ -55,6 +53,25 @@ export async function checkMerge(
     );
   }
   return { largest, tokens: adapted.length };
+}
+
+async function logpsWithAdapter(
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  adapter: LoraAdapter,
+  examples: readonly TokenizedExample[],
+): Promise<number[]> {
+  const { parameters, weights } = continuedPolicy(model, loadWeights(checkpoint, model), adapter);
+  return probe(model, parameters, weights, examples);
+}
+
+async function logpsOf(
+  model: LanguageModel,
+  tensors: readonly TensorSource[],
+  examples: readonly TokenizedExample[],
+): Promise<number[]> {
+  const weights = tensors.map(({ name, shape, read }) => [name, { dims: shape, data: read() }] as const);
+  return probe(model, checkpointParameters(model.weights), Object.fromEntries(weights), examples);
 }
 
 /** Each probe text as a completion after its first token. */

@@ -14,6 +14,7 @@ import { modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { Random } from "../../src/random.ts";
 import { writeTinyModel } from "../cli/support.ts";
+import { writeRewardModel } from "../support/reward-model.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "preftune-export-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -88,6 +89,20 @@ describe("a type of weights that a format does not have is refused", () => {
     const refused = exportModel({ model, adapter: at("adapter"), format, dtype, output: at("type") });
     await expect(refused).rejects.toThrow(`--dtype ${dtype} can't be stored in --format ${format} ${can}.`);
     expect(existsSync(at("type"))).toBe(false);
+  });
+});
+
+describe("a reward model", () => {
+  test("is exported as a folder alone: no other form has a head of one row", async () => {
+    const reward = await writeRewardModel(at("reward"), { model, head: Array.from({ length: 32 }, (_, i) => i / 8) });
+    await exportModel({ model: reward, dtype: "f16", output: at("reward-f16") });
+    using again = await openCheckpoint(at("reward-f16"));
+    expect([...again.read("score.weight").subarray(0, 3)]).toEqual([0, 0.125, 0.25]);
+    for (const format of ["gguf", "onnx"] as const) {
+      const refused = exportModel({ model: reward, format, output: at("refused") });
+      await expect(refused).rejects.toThrow("reward models can't be written");
+      expect(existsSync(at("refused"))).toBe(false);
+    }
   });
 });
 

@@ -118,6 +118,17 @@ describe("a GGUF file as another", () => {
   });
 });
 
+describe("a split GGUF file", () => {
+  test("becomes one file, whichever part is given", async () => {
+    const part = fileURLToPath(new URL("../golden/checkpoints/families/qwen3-00002-of-00003.gguf", import.meta.url));
+    using original = await openCheckpoint(part);
+    using again = await exported("new folder/joined.gguf", { model: part });
+    expect(again.config).toEqual(original.config);
+    for (const name of original.tensors.keys()) expect(again.read(name), name).toEqual(original.read(name));
+    expect([...readEntries(at("new folder/joined.gguf")).keys()].filter((key) => key.startsWith("split."))).toEqual([]);
+  });
+});
+
 describe("every family", () => {
   const GOLDEN = fileURLToPath(new URL("../golden/checkpoints/families/", import.meta.url));
   /** Variants with a setting that llama.cpp has no key for, or has another value of built in, and what the refusal names. */
