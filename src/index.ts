@@ -30,6 +30,7 @@ export {
   score,
   scoreRewards,
 } from "./evaluation/score.ts";
+export { type Exported, type ExportOptions, exportModel } from "./export/export.ts";
 export {
   type DataPurpose,
   type HubEvent,
