@@ -41,14 +41,14 @@ const labelled = jsonl(
       ...(i < 4 ? [{ prompt, completion: rejected, label: false }] : []),
     ]),
 );
-/** 5 rankings of 2 to 4, some by scores with ties. */
-const ranked = jsonl("ranked.jsonl", [
+/** 5 rankings of 2 to 4, some by scores with ties, one a pair in a file of its own. */
+const rankings = jsonl("ranked.jsonl", [
   { prompt: rows[0]!.prompt, ranked: [rows[0]!.chosen, rows[0]!.rejected] },
   { prompt: rows[1]!.prompt, ranked: [rows[1]!.chosen, "It is all right.", rows[1]!.rejected] },
   { prompt: rows[2]!.prompt, responses: [rows[2]!.rejected, rows[2]!.chosen, "Fine."], scores: [1, 8, 1] },
   { prompt: rows[3]!.prompt, responses: ["Good.", rows[3]!.rejected, rows[3]!.chosen, "Bad."], ranks: [1, 2, 1, 2] },
-  rows[4],
 ]);
+const ranked = [rankings, jsonl("pair.jsonl", [rows[4]])];
 const evalData = writePairs(at("held-out.jsonl"), 3, 100);
 
 type Options = Parameters<typeof dpo>[0];
@@ -62,7 +62,7 @@ const runs = {
 };
 const names = ["kto", "bco", "plackett_luce"] as const;
 
-function settle(data: string, options: Partial<Options>): Options {
+function settle(data: string | string[], options: Partial<Options>): Options {
   const short = { batchSize: 4, epochs: 2, learningRate: 1e-2, loraRank: 2, evalEvery: 3, saveEvery: 2 };
   return {
     model,
