@@ -3,8 +3,8 @@
  * `messages`, `tools`, `add_generation_prompt`, the names of the special tokens that exist, `raise_exception` and `strftime_now`.
  */
 
-import { Template } from "@huggingface/jinja";
 import { CheckpointError, DataError } from "../errors.ts";
+import { BoundedTemplate } from "./bounded-template.ts";
 
 /** A turn of a conversation, its fields named as chat templates read them. */
 export interface Message {
@@ -49,17 +49,17 @@ export interface Passage {
 const MARKS = { begin: "\ufdd0", end: "\ufdd1" } as const;
 
 export class ChatTemplate {
-  private readonly template: Template;
+  private readonly template: BoundedTemplate;
   /** The template with its `{% generation %}` blocks as marks in the text; absent where it has none. */
-  private readonly marked: Template | undefined;
+  private readonly marked: BoundedTemplate | undefined;
   private readonly tokens: Record<string, string>;
 
   /** Throws CheckpointError when the template is not Jinja that can be parsed. */
   constructor(source: string, tokens: { bos?: string | undefined; eos?: string | undefined }) {
     try {
-      this.template = new Template(source);
+      this.template = new BoundedTemplate(source);
       const marked = markGeneration(source);
-      this.marked = marked === source ? undefined : new Template(marked);
+      this.marked = marked === source ? undefined : new BoundedTemplate(marked);
     } catch (error) {
       throw new CheckpointError(`The model's chat template can't be parsed: ${(error as Error).message}`, {
         cause: error,
@@ -100,7 +100,7 @@ export class ChatTemplate {
   }
 
   private renderBy(
-    template: Template,
+    template: BoundedTemplate,
     messages: readonly Message[],
     { addGenerationPrompt, tools }: RenderOptions,
   ): string {
