@@ -2,10 +2,11 @@
  * A language model as the decoder that transformers.js and Optimum know: one sequence at a time, its new tokens attending to those
  * cached and to each other.
  *
- *   input_ids, position_ids [1, T]   attention_mask [1, S + T]   past_key_values.N.key, .value [1, heads, S, headDim]
- *   -> logits [1, T, V]              present.N.key, .value [1, heads, S + T, headDim]
+ *   input_ids [1, T]      attention_mask [1, S + T]   past_key_values.N.key, .value [1, heads, S, headDim]
+ *   -> logits [1, T, V]   present.N.key, .value [1, heads, S + T, headDim]
  *
- * S cached tokens, 0 at the start. A key is seen by queries of its own position and later ones, where the mask is 1.
+ * S cached tokens, 0 at the start. A token's position is its place in the cache; it is no input, because transformers.js counts Gemma 3's
+ * from 1. A key is seen by queries of its own position and later ones, where the mask is 1.
  */
 
 import type { KeyValue, LanguageModel } from "../models/model.ts";
@@ -33,20 +34,21 @@ interface CacheShape {
   readonly headDim: number;
 }
 
-/** The decoder. Inputs besides those above: the weights by their names, and rotary tables of `positions` rows. */
-export function cachedDecoder(model: LanguageModel, shape: CacheShape, positions: number): Program {
+/** The decoder. Inputs besides those above: the weights by their names, and rotary tables of `maxPositions` rows. */
+export function cachedDecoder(model: LanguageModel, shape: CacheShape, maxPositions: number): Program {
   const parameters = checkpointParameters(model.weights);
   const flat = (name: string, size: string) => reshape(input(name, [1, size], "int64"), [size]);
-  const [tokens, places, seen] = [flat("input_ids", NEW), flat("position_ids", NEW), flat("attention_mask", ALL)];
+  const [tokens, seen] = [flat("input_ids", NEW), flat("attention_mask", ALL)];
   const { width } = model.rotaryTables(1);
   const past = Array.from({ length: model.layers }, (_, layer) => pastOf(layer, shape));
   const rows = past.map(({ key, value }) => ({ key: asRows(key, shape), value: asRows(value, shape) }));
+  const positions = rowIndices(tokens, rows[0]!.key);
   const { hidden, cache } = model.forward(parameters, {
     tokens,
-    positions: places,
-    mask: visibility(places, seen),
+    positions,
+    mask: visibility(positions, seen),
     rows: rowIndices(tokens),
-    rotary: { cos: input("rotary.cos", [positions, width]), sin: input("rotary.sin", [positions, width]) },
+    rotary: { cos: input("rotary.cos", [maxPositions, width]), sin: input("rotary.sin", [maxPositions, width]) },
     past: rows,
     pastPositions: rowIndices(rows[0]!.key),
   });

@@ -207,7 +207,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   },
 
   toFloat: (_, [x]) => x!.data,
-  rowIndices: (_, [x]) => Float64Array.from({ length: x!.dims[0]! }, (_, i) => i),
+  rowIndices: (_, [x, after]) => Float64Array.from({ length: x!.dims[0]! }, (_, i) => i + (after?.dims[0] ?? 0)),
 
   reshape: (_, [x]) => x!.data,
   transpose: (node, [x], dims) => {

@@ -164,10 +164,14 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   return makeNode("gather", [table, ids], [...ids.shape, ...table.shape.slice(1)], { dtype: table.dtype });
 }
 
-/** 0, 1, 2 and so on, one for each row of x [n, ...]: int64 [n]. It has no gradient rule: x's values do not matter. */
-export function rowIndices(x: Tensor): Tensor {
-  if (x.shape.length === 0) throw shapeError("rowIndices", [x], "a scalar has no rows");
-  return makeNode("rowIndices", [x], [x.shape[0]!], { dtype: "int64" });
+/**
+ * The index of each row of x [n, ...] as int64 [n], counted on from the rows of `after` [m, ...] where it is given: m, m + 1 and so on.
+ * It has no gradient rule: values do not matter.
+ */
+export function rowIndices(x: Tensor, after?: Tensor): Tensor {
+  const inputs = after ? [x, after] : [x];
+  if (inputs.some(({ shape }) => shape.length === 0)) throw shapeError("rowIndices", inputs, "a scalar has no rows");
+  return makeNode("rowIndices", inputs, [x.shape[0]!], { dtype: "int64" });
 }
 
 /** Adds rows into zeros shaped like `like`: result[ids[i]] += values[i]. The transpose of gather. */

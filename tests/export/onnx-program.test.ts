@@ -37,7 +37,6 @@ async function logps(variant: string, ids: readonly number[]): Promise<number[]>
       ...fixed,
       ...Object.fromEntries(Object.entries(past).map(([name, value]) => [`past_key_values.${name}`, value])),
       input_ids: ints(ids.slice(start, end)),
-      position_ids: ints(Array.from({ length: end - start }, (_, at) => start + at)),
       attention_mask: ints(Array.from({ length: end }, () => 1)),
     });
     past = Object.fromEntries(Object.keys(past).map((name) => [name, outputs[`present.${name}`]!]));

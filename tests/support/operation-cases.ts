@@ -117,6 +117,11 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
   toFloat: [{ title: "of ids", inputs: { ids: ids("N", 9) }, build: ({ ids }) => t.toFloat(ids!) }],
   rowIndices: [
     { title: "of a matrix", inputs: { x: spread("B", "N") }, build: ({ x }) => t.toFloat(t.rowIndices(x!)) },
+    {
+      title: "counted on",
+      inputs: { x: spread("B", "N"), y: spread("N") },
+      build: ({ x, y }) => t.toFloat(t.rowIndices(x!, y!)),
+    },
   ],
   where: [
     { title: "of equal shapes", c: spread("B", "N"), a: spread("B", "N"), b: spread("B", "N") },

@@ -248,9 +248,9 @@ class Emitter {
     throw new Error(`no input of the program has the dimension ${name}`);
   }
 
-  /** The size of one axis of an input, as an int64 vector of one element. */
-  private axisSize(inputName: string, at: number): string {
-    return this.write("Shape", [inputName], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
+  /** The size of one axis of a value, as an int64 vector of one element. */
+  private axisSize(value: string, at: number): string {
+    return this.write("Shape", [value], { attributes: { start: { int: at }, end: { int: at + 1 } } })[0]!;
   }
 
   private emitNode(node: Node): string[] {
@@ -285,7 +285,7 @@ class Emitter {
       case "gather":
         return this.write("Gather", inputs, { attributes: { axis: { int: 0 } }, scope });
       case "rowIndices":
-        return this.emitRowIndices(inputs[0]!, scope);
+        return this.emitRowIndices(inputs, scope);
       case "scatterAdd":
         return this.emitScatterAdd(inputs, scope);
       case "reshape":
@@ -341,11 +341,12 @@ class Emitter {
     });
   }
 
-  private emitRowIndices(x: string, scope: string): string[] {
+  private emitRowIndices([x, after]: string[], scope: string): string[] {
     const scalar = (value: number) => this.helper(`int:${value}`, () => this.literal([value], [], "int64"));
-    const rows = this.write("Shape", [x], { attributes: { start: { int: 0 }, end: { int: 1 } } })[0]!;
-    const count = this.write("Squeeze", [rows])[0]!;
-    return this.write("Range", [scalar(0), count, scalar(1)], { scope });
+    const count = (value: string) => this.write("Squeeze", [this.axisSize(value, 0)])[0]!;
+    const start = after === undefined ? scalar(0) : count(after);
+    const end = after === undefined ? count(x!) : this.write("Add", [start, count(x!)])[0]!;
+    return this.write("Range", [start, end, scalar(1)], { scope });
   }
 
   private emitScatterAdd([like, ids, values]: string[], scope: string): string[] {
