@@ -30,10 +30,10 @@ const Engine = Interpreter as new (environment: unknown) => Engine;
 /** The templates of published models have some thousand characters. */
 const MAX_SOURCE = 2 ** 20;
 /** A conversation of a thousand turns takes some hundred thousand. */
-const MAX_STEPS = 2_000_000;
+const MAX_STEPS = 1_000_000;
 const MAX_ITEMS = 100_000;
 /** Far below what the stack holds, where the interpreter would take a name for unknown. */
-const MAX_DEPTH = 1000;
+const MAX_DEPTH = 300;
 /** As many characters as a row of a file may have bytes. */
 const MAX_CHARACTERS = 2 ** 26;
 /** Characters or items that a step reads at once. */
