@@ -159,7 +159,9 @@ function flattened(step: Json, list: string): JsonObject[] {
 
 function canonical(step: JsonObject): Json {
   if (step.type === "Digits" && step.individual_digits === true) return ["split", "\\p{N}"];
-  if (step.type === "Split" && isJsonObject(step.pattern) && step.behavior === "Isolated" && step.invert !== true) {
+  // What matches stands alone; where the pattern matches every character, what does not can as well be thrown away.
+  const isolates = step.invert === true ? step.behavior === "Removed" : step.behavior === "Isolated";
+  if (step.type === "Split" && isJsonObject(step.pattern) && isolates) {
     return ["split", step.pattern.Regex ?? step.pattern];
   }
   if (step.type === "ByteLevel") return ["bytes", step.add_prefix_space === true, step.use_regex !== false];

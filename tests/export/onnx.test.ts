@@ -4,14 +4,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { AutoModelForCausalLM, AutoTokenizer, env } from "@huggingface/transformers";
+import { AutoModelForCausalLM, AutoTokenizer, env, Tensor } from "@huggingface/transformers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import { exportModel } from "../../src/export/export.ts";
 import { exportOnnx } from "../../src/export/onnx.ts";
-import { modelFor } from "../../src/models/index.ts";
+import { checkpointParameters, loadWeights, modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
+import { nodeRuntime } from "../../src/runtime/node.ts";
+import { Generator } from "../../src/sampling/index.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../examples/film-reviews/model", import.meta.url));
 const PROMPTS = ["Write a review of the film.", "The acting was", "A long prompt. ".repeat(20)];
@@ -86,6 +88,37 @@ describe("the example model as ONNX", () => {
     if (storage === "F32") expect(answers).toEqual(expected);
     // Rounded weights may prefer another token where two are nearly as probable.
     else expect(answers.map(({ tokens }) => tokens[0])).toEqual(expected.map(({ tokens }) => tokens[0]));
+  });
+});
+
+describe("every family", () => {
+  const FOLDER = fileURLToPath(new URL("../golden/checkpoints/families/", import.meta.url));
+  const files = readdirSync(FOLDER).filter((name) => /^\w+(-00001-of-\d+)?\.gguf$/.test(name));
+  const IDS = [3, 5, 7, 2, 9];
+
+  test.each(files)("%s generates in transformers.js what it generates in preftune", async (file) => {
+    const path = join(FOLDER, file);
+    await exportModel({ model: path, format: "onnx", output: at(file) });
+    env.allowRemoteModels = false;
+    env.localModelPath = scratch;
+    const theirs = await AutoModelForCausalLM.from_pretrained(file);
+    const row = (values: readonly number[]) =>
+      new Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+    const output = (await theirs.generate({
+      input_ids: row(IDS),
+      attention_mask: row(IDS.map(() => 1)),
+      max_new_tokens: 10,
+      do_sample: false,
+      eos_token_id: [999],
+    } as Parameters<typeof theirs.generate>[0])) as { readonly data: BigInt64Array };
+    await theirs.dispose();
+    using checkpoint = await openCheckpoint(path);
+    const model = modelFor(checkpoint);
+    const parameters = checkpointParameters(model.weights);
+    const weights = loadWeights(checkpoint, model);
+    await using ours = await Generator.create({ model, parameters, weights, runtime: nodeRuntime });
+    const [expected] = await ours.generate([IDS], { maxNewTokens: 10 });
+    expect(Array.from(output.data, Number)).toEqual([...IDS, ...expected!.tokens]);
   });
 });
 
