@@ -3,12 +3,14 @@
  * as far as one can hold it, else its digits; bytes are UTF-8 text; a date is its text.
  */
 
+import { type FileHandle, open } from "node:fs/promises";
 import {
   type AsyncBuffer,
-  asyncBufferFromFile,
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
+  parquetSchema,
+  type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { DataError } from "../errors.ts";
@@ -21,11 +23,14 @@ const maxGroupRows = 2 ** 27;
 
 /** Yields a file's rows in order, their numbers counted from 1. Throws DataError for a file that is damaged or too large to be read. */
 export async function* parquetRows(file: string): AsyncGenerator<{ origin: RowOrigin; value: unknown }> {
-  const buffer = await reading(file, () => asyncBufferFromFile(file));
+  await using handle = await open(file);
+  const buffer = await bufferOf(handle);
   const metadata = await reading(file, () => parquetMetadataAsync(buffer));
+  const columns = await reading(file, async () => leavesOf(parquetSchema(metadata)));
   let rowStart = 0;
   for (const [index, group] of metadata.row_groups.entries()) {
     const count = Number(group.num_rows);
+    refuseOtherColumns(file, index, group, columns);
     refuseImpossible(file, index, group, buffer.byteLength);
     const rowEnd = rowStart + count;
     const rows = await reading(file, () => groupRows(buffer, metadata, rowStart, rowEnd));
@@ -39,6 +44,35 @@ export async function* parquetRows(file: string): AsyncGenerator<{ origin: RowOr
 
 async function groupRows(file: AsyncBuffer, metadata: FileMetaData, rowStart: number, rowEnd: number) {
   return await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd });
+}
+
+/** The file's bytes by range, as far as there are any. */
+async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
+  const { size: byteLength } = await handle.stat();
+  const slice = async (from: number, to = byteLength) => {
+    const [start, end] = [from < 0 ? byteLength + from : from, to < 0 ? byteLength + to : to];
+    const bytes = new Uint8Array(Math.max(0, Math.min(end, byteLength) - Math.max(0, start)));
+    await handle.read(bytes, 0, bytes.length, Math.max(0, start));
+    return bytes.buffer;
+  };
+  return { byteLength, slice };
+}
+
+/** The paths of a schema's columns, in order. */
+function leavesOf({ children, path }: SchemaTree): string[] {
+  return children.length === 0 ? [path.join(".")] : children.flatMap(leavesOf);
+}
+
+/** The library reads every column that a row group has, and looks at those of the schema: what it read besides would be lost. */
+function refuseOtherColumns(
+  file: string,
+  index: number,
+  { columns }: FileMetaData["row_groups"][number],
+  expected: readonly string[],
+): void {
+  const found = columns.map(({ meta_data: data }) => data?.path_in_schema?.join("."));
+  if (found.length === expected.length && found.every((path, i) => path === expected[i])) return;
+  throw damaged(file, `row group ${index + 1} has other columns than the schema`);
 }
 
 /** A file's own figures decide how much memory is taken, so they are held against its size first. */

@@ -79,12 +79,18 @@ async function* unpackZstandard(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
 
 /** RFC 8878, section 3.1.1.1: what the first frame asks a decoder to keep. */
 function refuseLargeWindow(frame: Uint8Array): void {
+  if (windowSize(frame) <= MAX_ZSTD_WINDOW) return;
+  throw new DamagedZstandard("it asks for a window of more than 128 MiB: pack it without --long");
+}
+
+function windowSize(frame: Uint8Array): number {
   const [descriptor = 0, window = 0] = frame.subarray(4);
   const isSingleSegment = (descriptor & 0x20) !== 0;
-  const base = 2 ** (10 + (window >> 3));
-  if (!isSingleSegment && base + (base / 8) * (window & 7) > MAX_ZSTD_WINDOW) {
-    throw new DamagedZstandard("it asks for a window of more than 128 MiB: pack it without --long");
-  }
+  if (!isSingleSegment) return 2 ** (10 + (window >> 3)) * (1 + (window & 7) / 8);
+  // The window is all of the content, whose size stands behind the dictionary's number.
+  const start = 5 + [0, 1, 2, 4][descriptor & 3]!;
+  const bytes = frame.subarray(start, start + [1, 2, 4, 8][descriptor >> 6]!);
+  return bytes.reduceRight((size, byte) => size * 256 + byte, 0);
 }
 
 function fileError(name: string, error: NodeJS.ErrnoException): DataError {
