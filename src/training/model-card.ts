@@ -102,16 +102,18 @@ function beforeAndAfter(before: Metrics | undefined, after: Metrics | undefined)
 
 /** The command that makes the same run: every setting that is not the default. */
 function reproducingCommand(config: TrainingConfig): string {
-  const { method, output } = config;
+  const { method } = config;
+  // Where a run lies is not part of it: the same run elsewhere has the same card.
+  const output = ["--output", "again"];
   if ([...config.data, ...(config.evalData ?? [])].some(saysMore)) {
-    return commandLine("preftune", method, "--config", `${output}/config.json`, "--output", `${output}-again`);
+    return commandLine("preftune", method, "--config", "config.json", ...output);
   }
   const flat = flatConfig(config);
   const { shape } = methods[config.method]!.schema;
   const flags = Object.keys(shape)
     .filter((key) => flat[key] !== undefined && !isDefault(key, flat, config))
     .flatMap((key) => flagOf(key, flat[key]));
-  return commandLine("preftune", method, ...flags, "--output", output);
+  return commandLine("preftune", method, ...flags, ...output);
 
   function isDefault(key: string, values: FlatConfig, { lossWeights }: TrainingConfig): boolean {
     if (incidental.has(key)) return true;

@@ -63,13 +63,17 @@ describe("a model card", () => {
     const command = /```sh\n(preftune dpo .*)\n```/.exec(card)![1]!;
     expect(command).toContain("--no-shuffle");
     expect(command).not.toContain("--epochs");
-    expect(resolveConfig(methods.dpo!, settingsOf(command))).toEqual({ ...config, threads: undefined });
+    expect(resolveConfig(methods.dpo!, settingsOf(command))).toEqual({
+      ...config,
+      output: "again",
+      threads: undefined,
+    });
   });
 
   test("names the run's settings file where a source says more of itself than a flag can", () => {
     const data = [{ path: "odd.jsonl", columns: ["prompt=question"] }];
     const odd = modelCard({ config: resolveConfig(methods.dpo!, { model: "m", data, output: "o" }) });
-    expect(odd).toContain("```sh\npreftune dpo --config o/config.json --output o-again\n```");
+    expect(odd).toContain("```sh\npreftune dpo --config config.json --output again\n```");
   });
 
   test("has no table where nothing was held out, and no license that is not known", () => {
