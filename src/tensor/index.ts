@@ -1,5 +1,6 @@
 /** Symbolic tensors: build a program, differentiate it, write it as ONNX. */
 
+export { type Product, type ProgramCost, programCost, type Sizes } from "./cost.ts";
 export * from "./fused.ts";
 export { gradientRules, gradients } from "./gradients.ts";
 export { type BoundInput, type EmitOptions, emitOnnx, type OnnxFiles, onnxFused } from "./onnx/emit.ts";
