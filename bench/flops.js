@@ -3,25 +3,10 @@ import { openCheckpoint } from "../dist/checkpoints/open.js";
 import { loadPreferences } from "../dist/data/load.js";
 import { packExamples, packedLength, planMicroBatches } from "../dist/data/microbatch.js";
 import { modelFor } from "../dist/models/index.js";
-import { evaluateDim, onnxFused, optimize, topologicalOrder } from "../dist/tensor/index.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
+import { microBatchSizes, stepCost } from "../dist/training/memory.js";
 import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
 import { loraPolicy } from "../dist/training/policy.js";
-import { scoreProgram } from "../dist/training/step.js";
-
-/** The matrix products of a program as functions from its sizes to their cost. */
-function products(program) {
-  const { outputs } = optimize(program, { fused: onnxFused });
-  return topologicalOrder(Object.values(outputs))
-    .filter((node) => node.op === "matmul")
-    .map((node) => {
-      const inner = node.inputs[0].shape.at(node.attributes.transA ? -2 : -1);
-      return [2, inner, ...node.outputs[0].shape];
-    });
-}
-
-const cost = (matrices, sizes) =>
-  matrices.reduce((total, dims) => total + dims.reduce((n, dim) => n * evaluateDim(dim, sizes), 1), 0);
 
 /** Mean operations of an optimizer step with a fresh LoRA adapter: the reference's forward pass and the step itself. */
 export async function stepFlops(options) {
@@ -38,21 +23,16 @@ export async function stepFlops(options) {
     seed: 0,
   };
   const policy = loraPolicy(model, {}, adapter);
-  const step = products(policy.step(objectiveOf(config)));
-  const reference = products(scoreProgram(model, policy.referenceParameters));
+  const { step, reference } = stepCost(policy, objectiveOf(config));
   let total = 0;
   const steps = examples.length / config.batchSize;
   for (let s = 0; s < steps; s++) {
     const batch = examples.slice(s * config.batchSize, (s + 1) * config.batchSize);
     for (const indices of planMicroBatches(batch.map(packedLength), config.microBatchTokens)) {
       const { tokens, rows } = packExamples(indices.map((i) => batch[i]));
-      const sizes = new Map([
-        ["T", tokens.length],
-        ["R", rows.length],
-        ["E", indices.length],
-        ["C", 2 * indices.length],
-      ]);
-      total += cost(step, sizes) + cost(reference, sizes);
+      const count = { tokens: tokens.length, rows: rows.length, examples: indices.length, completions: 2 };
+      const sizes = microBatchSizes({ ...count, positions: model.maxPositions });
+      total += step.flops(sizes) + reference.flops(sizes);
     }
   }
   checkpoint[Symbol.dispose]();

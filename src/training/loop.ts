@@ -255,7 +255,7 @@ export class RunLoop implements AsyncDisposable {
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,
-      memoryEstimate: estimateMemory(model, policy, config, learned, objective),
+      memoryEstimate: estimateMemory(policy, config, learned, objective),
       ledger: train.ledger,
       ...(held && { evalLedger: held.ledger }),
       ...(regularization && { regularizationLedger: regularization.ledger }),

@@ -5,12 +5,14 @@ import { demoCommand } from "./demo.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectDataCommand } from "./inspect-data.ts";
+import { inspectModelCommand } from "./inspect-model.ts";
 import { pushCommand } from "./push.ts";
 import { scoreCommand } from "./score.ts";
 import { trainingCommands } from "./train.ts";
 
 export const commands: readonly CommandDefinition[] = [
   inspectDataCommand,
+  inspectModelCommand,
   ...trainingCommands,
   scoreCommand,
   generateCommand,

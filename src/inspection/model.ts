@@ -1,0 +1,195 @@
+/** What a model is, and what training it will take: nothing of its weights is read. */
+
+import { z } from "zod";
+import { openCheckpoint } from "../checkpoints/open.ts";
+import { checkpointParameters, type LanguageModel, modelFor } from "../models/index.ts";
+import { parameterCount } from "../models/weights.ts";
+import type { Objective } from "../objectives/index.ts";
+import { list, trainingShape } from "../training/config.ts";
+import { memoryOf, microBatchSizes, type StepCost, stepCost } from "../training/memory.ts";
+import { methods, objectiveOf, resolveConfig } from "../training/methods.ts";
+import { loraPolicy } from "../training/policy.ts";
+import { stepProgram } from "../training/step.ts";
+import { MachineSpeed } from "./speed.ts";
+import { type TokenizerFacts, tokenizerFacts } from "./tokenizer.ts";
+
+const positive = z.number().int().positive();
+const lengths = list.transform((texts) => texts.map(Number)).pipe(z.array(positive).min(1));
+
+const { model, loraRank, batchSize, microBatchTokens, threads } = trainingShape;
+
+export const modelInspectionShape = {
+  model,
+  maxLength: lengths
+    .default([256, 512, 1024])
+    .describe("the lengths to estimate for: of a prompt with one completion, in tokens"),
+  batchSize,
+  microBatchTokens,
+  loraRank,
+  time: z
+    .boolean()
+    .default(true)
+    .describe("time the model's matrix products on this machine (--no-time: memory alone)"),
+  threads,
+};
+
+export type ModelInspectionOptions = z.input<z.ZodObject<typeof modelInspectionShape>>;
+
+export interface ModelReport {
+  readonly model: string;
+  readonly family: string;
+  readonly scores: LanguageModel["scores"];
+  readonly architecture: Readonly<Record<string, number>>;
+  /** How many parameters each part has. */
+  readonly parameters: Readonly<Record<string, number>> & { readonly total: number };
+  /** Parameters by the type that they are stored in; all are computed with in float32. */
+  readonly dtypes: Readonly<Record<string, number>>;
+  readonly tokenizer: TokenizerFacts;
+  readonly batchSize: number;
+  readonly microBatchTokens: number;
+  readonly estimates: readonly TrainingEstimate[];
+}
+
+/** DPO on pairs whose prompt takes half of the length and whose completions take the other half each. */
+export interface TrainingEstimate {
+  readonly tuning: "lora" | "full";
+  readonly trained: number;
+  readonly maxLength: number;
+  /** Bytes at the peak. */
+  readonly memory: number;
+  /** Operations of matrix products a pair. */
+  readonly flops: number;
+  /** Of an optimizer step; absent where time is not asked for. */
+  readonly seconds?: number;
+  readonly pairsPerSecond?: number;
+}
+
+/** Opens a model's header and describes it. Throws CheckpointError for one that is not supported. */
+export async function inspectModel(
+  given: ModelInspectionOptions,
+  onStage: (text: string) => void = () => {},
+): Promise<ModelReport> {
+  const options = z.strictObject(modelInspectionShape).parse(given);
+  using checkpoint = await openCheckpoint(options.model);
+  const model = modelFor(checkpoint);
+  const dtypes: Record<string, number> = {};
+  for (const [name, shape] of model.weights) {
+    const { storage } = checkpoint.tensors.get(name) ?? { storage: "F32" };
+    dtypes[storage] = (dtypes[storage] ?? 0) + sizeOf(shape);
+  }
+  const { layers, hiddenSize, attentionHeads, cacheWidth, vocabularySize, maxPositions } = model;
+  return {
+    model: options.model,
+    family: model.family,
+    scores: model.scores,
+    architecture: { layers, hiddenSize, attentionHeads, cacheWidth, vocabularySize, maxPositions },
+    parameters: parameterParts(model),
+    dtypes,
+    tokenizer: tokenizerFacts(checkpoint),
+    batchSize: options.batchSize,
+    microBatchTokens: options.microBatchTokens,
+    estimates: model.scores === "reward" ? [] : await estimates(model, options, onStage),
+  };
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((n, dim) => n * dim, 1);
+
+/** Parts by what all families call them. */
+const PARTS: readonly (readonly [string, RegExp])[] = [
+  ["embedding", /embed|wte|wpe/],
+  ["norms", /norm|\.ln_|layernorm/],
+  ["attention", /attn|attention/],
+  ["feed-forward", /mlp|feed_forward/],
+];
+
+function parameterParts(model: LanguageModel): ModelReport["parameters"] {
+  const parts: Record<string, number> = {};
+  for (const [name, shape] of model.weights) {
+    const known = PARTS.find(([, pattern]) => pattern.test(name))?.[0];
+    const part = known ?? (name === model.headWeight ? "output head" : "other");
+    parts[part] = (parts[part] ?? 0) + sizeOf(shape);
+  }
+  return { ...parts, total: parameterCount(model) };
+}
+
+type Options = z.output<z.ZodObject<typeof modelInspectionShape>>;
+
+/** What a kind of tuning trains, and what its programs cost. */
+export interface Tuning {
+  readonly tuning: "lora" | "full";
+  readonly trained: number;
+  readonly cost: StepCost;
+}
+
+/** The tunings of a model without its weights. */
+export function tuningOf(
+  model: LanguageModel,
+  tuning: "lora" | "full",
+  loraRank: number,
+  objective: Objective,
+): Tuning {
+  if (tuning === "full") {
+    const parameters = checkpointParameters(model.weights);
+    const trainable = () => [...model.weights.keys()].map((name) => ({ name, tensor: parameters.tensor(name) }));
+    const step = () => stepProgram(model, parameters, objective, trainable);
+    return {
+      tuning,
+      trained: parameterCount(model),
+      cost: stepCost({ model, step, referenceParameters: parameters }, objective),
+    };
+  }
+  const shape = { rank: loraRank, alpha: loraRank, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
+  const policy = loraPolicy(model, {}, shape);
+  return { tuning, trained: policy.trainable.data.length, cost: stepCost(policy, objective) };
+}
+
+async function estimates(
+  model: LanguageModel,
+  options: Options,
+  onStage: (text: string) => void,
+): Promise<TrainingEstimate[]> {
+  const { batchSize, microBatchTokens, loraRank } = options;
+  const objective = objectiveOf(resolveConfig(methods.dpo!, { model: "m", data: "d", output: "o" }));
+  const lengths = [...new Set(options.maxLength.map((length) => Math.min(length, model.maxPositions)))];
+  const speed = options.time ? await MachineSpeed.measure({ threads: options.threads }) : undefined;
+  const list: TrainingEstimate[] = [];
+  for (const kind of ["lora", "full"] as const) {
+    const { tuning, trained, cost } = tuningOf(model, kind, loraRank, objective);
+    for (const maxLength of lengths) {
+      onStage(`${tuning} at ${maxLength} tokens`);
+      const { sizes, count, pairs } = workOf({ maxLength, batchSize, microBatchTokens });
+      const held = { weights: parameterCount(model), trained, optimizer: "adamw" as const };
+      const seconds = await speed?.stepSeconds({ cost, sizes, count, trained });
+      const flops = (cost.step.flops(sizes) + (cost.reference?.flops(sizes) ?? 0)) / pairs;
+      list.push({
+        tuning,
+        trained,
+        maxLength,
+        memory: memoryOf(cost, held, sizes),
+        flops,
+        ...(seconds !== undefined && { seconds, pairsPerSecond: batchSize / seconds }),
+      });
+    }
+  }
+  return list;
+}
+
+/** Micro-batches of pairs of one length: a prompt of half of it, and two completions of the other half. */
+function workOf({
+  maxLength,
+  batchSize,
+  microBatchTokens,
+}: Pick<Options, "batchSize" | "microBatchTokens"> & { maxLength: number }) {
+  const completion = Math.max(1, Math.floor(maxLength / 2));
+  const packed = maxLength + completion;
+  const pairs = Math.min(batchSize, Math.max(1, Math.floor(microBatchTokens / packed)));
+  const rows = 2 * completion * pairs;
+  const sizes = microBatchSizes({
+    tokens: packed * pairs,
+    rows,
+    examples: pairs,
+    completions: 2,
+    positions: maxLength,
+  });
+  return { sizes, pairs, count: batchSize / pairs };
+}
