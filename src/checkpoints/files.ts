@@ -2,17 +2,7 @@
  * Bytes on disk: reading ranges of a file that may be larger than one buffer, and writing a file so that it is either
  * whole or absent (written under a temporary name, flushed, then renamed into place).
  */
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
 
@@ -69,13 +59,18 @@ export class RandomAccessFile implements Disposable {
   }
 }
 
-/** The bytes of a small file. Throws CheckpointError when it can't be read. */
+/** Tokenizers of 260 thousand tokens take 35 MB. */
+const MAX_WHOLE_BYTES = 2 ** 28;
+
+/** The bytes of a small file. Throws CheckpointError when it can't be read, is no regular file or is no small one. */
 export function readWholeFile(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new CheckpointError(`${path}: can't be read (${systemReason(error)}).`);
+  using file = new RandomAccessFile(path);
+  if (file.size > MAX_WHOLE_BYTES) {
+    throw new CheckpointError(`${path}: has ${file.size} bytes; at most ${MAX_WHOLE_BYTES} are read of such a file.`);
   }
+  const bytes = new Uint8Array(file.size);
+  file.readInto(bytes, 0);
+  return bytes;
 }
 
 /** Appends bytes to a file that is being written. */

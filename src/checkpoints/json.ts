@@ -6,6 +6,9 @@ import { CheckpointError } from "../errors.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
 import { readWholeFile } from "./files.ts";
 
+/** Far above what any of the files needs, far below what a function that calls itself for every level can bear. */
+const MAX_NESTING = 64;
+
 /** Parses UTF-8 bytes as a JSON object; `where` opens the message of the CheckpointError that anything else gets. */
 export function parseJsonObject(bytes: Uint8Array, where: string, options: { uniqueKeys?: boolean } = {}): JsonObject {
   let text: string;
@@ -16,6 +19,9 @@ export function parseJsonObject(bytes: Uint8Array, where: string, options: { uni
   } catch (error) {
     const reason = error instanceof SyntaxError ? error.message : "the bytes are not UTF-8 text";
     throw new CheckpointError(`${where} is not valid JSON: ${reason}.`);
+  }
+  if (!nestsWithin(value, MAX_NESTING)) {
+    throw new CheckpointError(`${where} nests deeper than ${MAX_NESTING} levels, as no model's does.`);
   }
   if (!isJsonObject(value)) throw new CheckpointError(`${where} must be a JSON object, not ${describeJson(value)}.`);
   if (options.uniqueKeys) {
@@ -34,6 +40,11 @@ export function readJsonFile(path: string): JsonObject {
 
 export function isJsonObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function nestsWithin(value: Json, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((item) => nestsWithin(item, levels - 1));
 }
 
 /** A JSON value in a few words, for messages. */
