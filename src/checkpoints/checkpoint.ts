@@ -30,6 +30,8 @@ export interface TensorInfo {
 
 /** The files that make a tokenizer, already parsed. */
 export interface TokenizerFiles {
+  /** The folder or file that they are from, for messages. */
+  readonly source?: string;
   /** Contents of `tokenizer.json`. */
   readonly tokenizer: JsonObject;
   /** Contents of `tokenizer_config.json`, `{}` where the file is absent. */

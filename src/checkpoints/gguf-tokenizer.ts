@@ -59,7 +59,7 @@ export function ggufTokenizer(metadata: GgufMetadata): TokenizerFiles {
     decoder: family.decoder,
     model: family.model,
   };
-  return { tokenizer, config, chatTemplate: metadata.text("tokenizer.chat_template") };
+  return { source: metadata.source, tokenizer, config, chatTemplate: metadata.text("tokenizer.chat_template") };
 }
 
 function vocabularyOf(metadata: GgufMetadata): Vocabulary {
@@ -122,7 +122,7 @@ function sentencePieceFamily(metadata: GgufMetadata, vocabulary: Vocabulary): Fa
         ...(prefixSpace ? [stripPrefix] : []),
       ],
     },
-    model: bpeModel(tokens, mergesByScore(vocabulary, scores), {
+    model: bpeModel(tokens, mergesByScore(metadata.source, vocabulary, scores), {
       unk_token: unknown,
       fuse_unk: true,
       byte_fallback: true,
@@ -131,11 +131,20 @@ function sentencePieceFamily(metadata: GgufMetadata, vocabulary: Vocabulary): Fa
   };
 }
 
+/** Real pieces have some ten characters; the work for one grows with the square of its length. */
+const LONGEST_PIECE = 256;
+
 /** Every way to join two pieces into a third, best-scored union first; among equals the longer left side first. */
-function mergesByScore({ tokens, types }: Vocabulary, scores: readonly number[]): [string, string][] {
+function mergesByScore(source: string, { tokens, types }: Vocabulary, scores: readonly number[]): [string, string][] {
   const pieces = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
-    if (types[id] === NORMAL || types[id] === USER_DEFINED) pieces.set(token, scores[id]!);
+    if (types[id] !== NORMAL && types[id] !== USER_DEFINED) continue;
+    if (token.length > LONGEST_PIECE) {
+      throw new CheckpointError(
+        `${source}: token ${id} of the vocabulary has ${token.length} characters; at most ${LONGEST_PIECE} are read.`,
+      );
+    }
+    pieces.set(token, scores[id]!);
   }
   const merges: { left: string; right: string; score: number }[] = [];
   for (const [piece, score] of pieces) {

@@ -76,7 +76,7 @@ function readTokenizerFiles(folder: string): TokenizerFiles {
   const chatTemplate = existsSync(path("chat_template.jinja"))
     ? new TextDecoder().decode(readWholeFile(path("chat_template.jinja")))
     : templateInConfig(config.chat_template);
-  return { tokenizer: readJsonFile(path("tokenizer.json")), config, chatTemplate };
+  return { source: folder, tokenizer: readJsonFile(path("tokenizer.json")), config, chatTemplate };
 }
 
 /** `tokenizer_config.json` holds one template as text, or several as `{name, template}` of which "default" is meant. */

@@ -54,16 +54,15 @@ export class ChatTemplate {
   private readonly marked: BoundedTemplate | undefined;
   private readonly tokens: Record<string, string>;
 
-  /** Throws CheckpointError when the template is not Jinja that can be parsed. */
-  constructor(source: string, tokens: { bos?: string | undefined; eos?: string | undefined }) {
+  /** Throws CheckpointError, which names the file `from`, when the template is not Jinja that can be parsed. */
+  constructor(source: string, tokens: { bos?: string | undefined; eos?: string | undefined }, from?: string) {
     try {
       this.template = new BoundedTemplate(source);
       const marked = markGeneration(source);
       this.marked = marked === source ? undefined : new BoundedTemplate(marked);
     } catch (error) {
-      throw new CheckpointError(`The model's chat template can't be parsed: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const which = from === undefined ? "The model's chat template" : `${from}: the chat template`;
+      throw new CheckpointError(`${which} can't be parsed: ${(error as Error).message}`, { cause: error });
     }
     // A token that the model lacks stays undefined: the template then writes nothing for it.
     this.tokens = {

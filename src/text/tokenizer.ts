@@ -11,6 +11,7 @@ import type { Json, JsonObject, TokenizerFiles } from "../checkpoints/checkpoint
 import { CheckpointError } from "../errors.ts";
 import { ChatTemplate } from "./chat.ts";
 import { exactPreTokenizer } from "./pretokenizer.ts";
+import { canExplode } from "./repetition.ts";
 import { findOpenings, WordCache } from "./word-cache.ts";
 
 /** What is used of @huggingface/tokenizers, whose own types don't resolve under Node's module rules. */
@@ -35,6 +36,8 @@ export class Tokenizer {
   private readonly hub: HubEngine;
   private readonly specialPattern: RegExp | undefined;
   private readonly templateSource: string | undefined;
+  /** The folder or file that the tokenizer is from, for messages. */
+  private readonly source: string | undefined;
   private readonly tokens: { bos: string | undefined; eos: string | undefined };
   private template: ChatTemplate | undefined;
   /** Where a space between two letters always begins a new piece. */
@@ -43,7 +46,7 @@ export class Tokenizer {
   /** Use tokenizerFromFiles. */
   constructor(files: TokenizerFiles) {
     const { tokens, addedTokens, tokenizer } = settle(files);
-    this.hub = openHubTokenizer(tokenizer, files.config);
+    this.hub = new HubTokenizer(tokenizer, files.config);
     const ids = [...vocabulary(tokenizer).values(), ...addedTokens.map((token) => token.id)];
     this.vocabSize = 1 + ids.reduce((highest, id) => Math.max(highest, id), -1);
     this.tokens = tokens;
@@ -54,6 +57,7 @@ export class Tokenizer {
     this.specialPattern = alternatives(special.map((token) => token.content));
     this.leadingIds = this.findLeadingIds(tokenizer.post_processor ?? null, files.config);
     this.templateSource = files.chatTemplate;
+    this.source = files.source;
     const contents = addedTokens.map((token) => token.content);
     const splitsWords = this.findWhetherWordsSplit(tokenizer, contents);
     // An added token that takes the space behind it, or has one within, parts words from what the pre-tokenizer would see.
@@ -73,7 +77,7 @@ export class Tokenizer {
         "This model has no chat template, so messages can't be turned into its text. Use a chat (instruct) model, or give prompts and completions as plain strings and leave out --chat.",
       );
     }
-    this.template ??= new ChatTemplate(this.templateSource, this.tokens);
+    this.template ??= new ChatTemplate(this.templateSource, this.tokens, this.source);
     return this.template;
   }
 
@@ -152,7 +156,20 @@ export class Tokenizer {
 
 /** The tokenizer that a checkpoint's files describe. Throws CheckpointError naming what is missing or not supported. */
 export function tokenizerFromFiles(files: TokenizerFiles): Tokenizer {
-  return new Tokenizer(files);
+  const from = files.source === undefined ? "" : `${files.source}: `;
+  try {
+    const tokenizer = new Tokenizer(files);
+    // What the library can't do shows when it is used.
+    tokenizer.decode(tokenizer.encode("a b"));
+    return tokenizer;
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof CheckpointError) throw new CheckpointError(`${from}${message}`, { cause: error });
+    throw new CheckpointError(
+      `${from}${from === "" ? "The" : "the"} tokenizer is not supported: ${message} (in tokenizer.json). Supported are BPE, Unigram and WordPiece tokenizers.`,
+      { cause: error },
+    );
+  }
 }
 
 interface AddedToken {
@@ -165,6 +182,7 @@ interface AddedToken {
 
 /** The files with every default filled in: named special tokens are special added tokens, as transformers makes them. */
 function settle({ tokenizer, config }: TokenizerFiles) {
+  for (const part of ["normalizer", "pre_tokenizer", "decoder"]) refuseExplosive(tokenizer[part]);
   const known = vocabulary(tokenizer);
   const added = new Map<string, JsonObject>();
   for (const token of Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : []) {
@@ -222,15 +240,15 @@ function vocabulary(tokenizer: JsonObject): Map<string, number> {
   );
 }
 
-function openHubTokenizer(tokenizer: JsonObject, config: JsonObject): HubEngine {
-  try {
-    return new HubTokenizer(tokenizer, config);
-  } catch (error) {
+/** Expressions stand in normalizers, pre-tokenizers and decoders as `{ Regex }`. */
+function refuseExplosive(value: Json | undefined): void {
+  if (typeof value !== "object" || value === null) return;
+  if (isObject(value) && typeof value.Regex === "string" && canExplode(value.Regex)) {
     throw new CheckpointError(
-      `The tokenizer is not supported: ${(error as Error).message} (in tokenizer.json). Supported are BPE, Unigram and WordPiece tokenizers.`,
-      { cause: error },
+      `tokenizer.json has the regular expression ${JSON.stringify(value.Regex.slice(0, 200))}, which repeats a group that matches in several ways: a text can make it run for ever. Rewrite it without.`,
     );
   }
+  for (const item of Object.values(value)) refuseExplosive(item);
 }
 
 function alternatives(contents: readonly string[]): RegExp | undefined {
