@@ -9,6 +9,9 @@ import type { RotaryOptions, RotaryScaling } from "./rotary.ts";
 
 export const positive = z.number().int().positive();
 
+/** Every layer is built before its weights are looked for; the deepest models have some hundred. */
+export const layerCount = positive.max(10_000);
+
 /** A setting of which only one value can be computed. */
 export const only = <T extends string | number | boolean>(value: T) =>
   z.literal(value, { error: `only ${JSON.stringify(value)} is supported` });
@@ -28,7 +31,7 @@ export const decoderShape = {
   vocab_size: positive,
   hidden_size: positive,
   intermediate_size: positive,
-  num_hidden_layers: positive,
+  num_hidden_layers: layerCount,
   num_attention_heads: positive,
   num_key_value_heads: positive.nullish(),
   head_dim: positive.nullish(),

@@ -10,7 +10,7 @@ import { add, gather, reshape, scope, slice, type Tensor } from "../tensor/index
 import { type AttentionOptions, attention, type Projections } from "./blocks/attention.ts";
 import { type LayerInputs, type LayerOutputs, runLayers } from "./blocks/layer.ts";
 import { layerNorm } from "./blocks/norms.ts";
-import { activationSetting, activations, positive, readConfig, readRotary } from "./config.ts";
+import { activationSetting, activations, layerCount, positive, readConfig, readRotary } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 import { rotaryTables } from "./rotary.ts";
@@ -19,7 +19,7 @@ const configSchema = z.object({
   vocab_size: positive,
   hidden_size: positive,
   intermediate_size: positive,
-  num_hidden_layers: positive,
+  num_hidden_layers: layerCount,
   num_attention_heads: positive,
   max_position_embeddings: positive.default(2048),
   layer_norm_eps: z.number().positive().default(1e-5),

@@ -10,7 +10,7 @@ import { add, gather, scope, slice, type Tensor } from "../tensor/index.ts";
 import { attention } from "./blocks/attention.ts";
 import { type LayerInputs, type LayerOutputs, runLayers } from "./blocks/layer.ts";
 import { layerNorm } from "./blocks/norms.ts";
-import { activationSetting, activations, only, positive, readConfig } from "./config.ts";
+import { activationSetting, activations, layerCount, only, positive, readConfig } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -18,7 +18,7 @@ const configSchema = z.object({
   vocab_size: positive,
   n_positions: positive.default(1024),
   n_embd: positive,
-  n_layer: positive,
+  n_layer: layerCount,
   n_head: positive,
   n_inner: positive.nullish(),
   activation_function: activationSetting.default("gelu_new"),
