@@ -83,7 +83,8 @@ function delimiterOf(path: string, first: number | undefined, start: Uint8Array)
 }
 
 function columnNames(file: string, names: readonly string[]): readonly string[] {
-  const twice = names.find((name, i) => name !== "" && names.indexOf(name) < i);
+  const seen = new Set<string>();
+  const twice = names.find((name) => name !== "" && (seen.has(name) || !seen.add(name)));
   if (twice === undefined) return names;
   throw new DataError(`${file} has two columns named ${excerpt(twice)}. Rename one in its first line.`);
 }
@@ -153,7 +154,10 @@ async function* textChunks(path: string): AsyncGenerator<Uint8Array> {
     if (head.length < longestMagic) continue;
     refuseBinary(file, head);
     const text = withoutByteOrderMark(head);
-    if (text.every(isSpace)) continue;
+    if (text.every(isSpace)) {
+      refuseEndlessSpace(file, head);
+      continue;
+    }
     yield text;
     head = undefined;
   }
@@ -162,6 +166,14 @@ async function* textChunks(path: string): AsyncGenerator<Uint8Array> {
   const text = withoutByteOrderMark(head);
   if (text.every(isSpace)) throw new DataError(`${file} is empty. Give ${fileKinds}.`);
   yield text;
+}
+
+/** White space before the first row is kept, for it has lines that count. */
+const maxLeadingSpace = 2 ** 20;
+
+function refuseEndlessSpace(file: string, head: Uint8Array): void {
+  if (head.length <= maxLeadingSpace) return;
+  throw new DataError(`${file} begins with more than ${maxLeadingSpace} bytes of white space. Give ${fileKinds}.`);
 }
 
 const fileKinds = "a file of JSON lines, one JSON array, CSV, TSV or Parquet";
