@@ -6,9 +6,18 @@
 /** Base of every error that a user can cause and mend. */
 export abstract class PreftuneError extends Error {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(readable(message), options);
     this.name = new.target.name;
   }
+}
+
+/** What a message says of a file may be as long as the file: its middle goes, its place and its remedy stay. */
+const LONGEST_MESSAGE = 8000;
+
+function readable(message: string): string {
+  if (message.length <= LONGEST_MESSAGE) return message;
+  const half = LONGEST_MESSAGE / 2;
+  return `${message.slice(0, half)} ... ${message.slice(-half)}`;
 }
 
 /** A flag, option or configuration value is missing, unknown or out of range. */
