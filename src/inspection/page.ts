@@ -97,9 +97,10 @@ function chart({ of, mean, percentiles, histogram }: LengthDistribution): string
   const last = histogram.at(-1);
   const end = last === undefined ? "" : last.to === undefined ? `${last.from}+` : String(last.to);
   const figures = [50, 90, 99, 100].map(
-    (p) => `<dt>${p === 50 ? "median" : p === 100 ? "longest" : `${p} %`}</dt><dd>${count(percentiles[p] ?? 0)}</dd>`,
+    (p) =>
+      `<div><dt>${p === 50 ? "median" : p === 100 ? "longest" : `${p} %`}</dt><dd>${count(percentiles[p] ?? 0)}</dd></div>`,
   );
-  return `<figure><figcaption>${of}</figcaption><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Histogram of lengths: ${of}">${bars.join("")}<text x="0" y="${height - 2}">${histogram[0]?.from ?? 0}</text><text x="${width}" y="${height - 2}" text-anchor="end">${end}</text></svg><dl><dt>mean</dt><dd>${mean.toFixed(0)}</dd>${figures.join("")}</dl></figure>`;
+  return `<figure><figcaption>${of}</figcaption><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Histogram of lengths: ${of}">${bars.join("")}<text x="0" y="${height - 2}">${histogram[0]?.from ?? 0}</text><text x="${width}" y="${height - 2}" text-anchor="end">${end}</text></svg><dl><div><dt>mean</dt><dd>${mean.toFixed(0)}</dd></div>${figures.join("")}</dl></figure>`;
 }
 
 const style = `
@@ -127,6 +128,6 @@ pre { overflow-x: auto; white-space: pre; padding: .8rem 1rem; background: var(-
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 1.2rem; }
 figure { margin: 0; } figcaption { font-weight: 600; font-size: .9rem; }
 svg { width: 100%; height: auto; } rect { fill: var(--bar); } svg text { fill: var(--faint); font-size: 11px; }
-dl { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0; font-size: .85rem; } dt { color: var(--faint); } dd { margin: 0 0 0 -.6rem; font-variant-numeric: tabular-nums; }
+dl { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0; font-size: .85rem; } dl div { display: flex; gap: .35rem; } dt { color: var(--faint); } dd { margin: 0; font-variant-numeric: tabular-nums; }
 ul { margin: .4rem 0 0; padding-left: 1.2rem; } summary { cursor: pointer; color: var(--faint); }
 `;
