@@ -43,6 +43,8 @@ export {
   resolveDataset,
   resolveModel,
 } from "./hub/index.ts";
+export { type DataInspectionOptions, type DataReport, inspectData } from "./inspection/data.ts";
+export { inspectModel, type ModelInspectionOptions, type ModelReport } from "./inspection/model.ts";
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";

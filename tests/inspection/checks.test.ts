@@ -3,13 +3,13 @@
 import { describe, expect, test } from "vitest";
 import type { Check, Finding } from "../../src/inspection/check.ts";
 import { chatTemplate } from "../../src/inspection/checks/chat-template.ts";
-import { ledgerFindings } from "../../src/inspection/checks/dropped.ts";
 import { duplicates } from "../../src/inspection/checks/duplicates.ts";
 import { encoding } from "../../src/inspection/checks/encoding.ts";
 import { missingEnds } from "../../src/inspection/checks/ends.ts";
 import { hashOf } from "../../src/inspection/checks/hash.ts";
 import { language, languageOf } from "../../src/inspection/checks/language.ts";
 import { leaks } from "../../src/inspection/checks/leaks.ts";
+import { ledgerFindings } from "../../src/inspection/checks/ledger.ts";
 import { lengthPreference, lengthRule } from "../../src/inspection/checks/length.ts";
 import { Signatures } from "../../src/inspection/checks/min-hash.ts";
 import { nearDuplicates } from "../../src/inspection/checks/near-duplicates.ts";
