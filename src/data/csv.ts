@@ -18,7 +18,10 @@ type Place = "start" | "bare" | "quoted" | "closing";
 /** Rows are records; a row's number is the line on which it begins. Blank lines are no rows, but they count as lines. */
 export function recordSplitter(file: string, delimiter: Delimiter): Splitter {
   const separator = delimiter.charCodeAt(0);
-  const pieces = new RowPieces(file);
+  const pieces = new RowPieces(
+    file,
+    "A quote that is opened on that line is never closed: close it, or write it twice.",
+  );
   let line = 1;
   let begins = 1;
   let place: Place = "start";

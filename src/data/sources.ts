@@ -33,7 +33,11 @@ const sourceObject = z.strictObject({
 export const dataShape = {
   sources: z
     .union([z.string().transform(splitList), z.array(z.union([z.string(), sourceObject])).min(1)])
-    .refine((list) => list.every((source) => source !== ""), "must name a file"),
+    .superRefine((list, context) => {
+      const empty = list.indexOf("");
+      if (empty < 0) return;
+      context.addIssue({ code: "too_small", origin: "string", minimum: 1, inclusive: true, path: [empty], input: "" });
+    }),
   format: z
     .enum(shapeNames)
     .optional()

@@ -37,14 +37,16 @@ export class RowPieces {
   private pieces: Uint8Array[] = [];
   private size = 0;
 
-  constructor(private readonly file: string) {}
+  /** `advice` is for whoever has a file with such a row. */
+  constructor(
+    private readonly file: string,
+    private readonly advice = "A preference file has one row a line, or is one JSON array of rows.",
+  ) {}
 
   add(piece: Uint8Array, row: number): void {
     this.size += piece.length;
     if (this.size > maxRowBytes) {
-      throw new DataError(
-        `${this.file}: row ${row} is longer than ${maxRowBytes / 2 ** 20} MiB. A preference file has one row a line, or is one JSON array of rows.`,
-      );
+      throw new DataError(`${this.file}: row ${row} is longer than ${maxRowBytes / 2 ** 20} MiB. ${this.advice}`);
     }
     this.pieces.push(piece);
   }

@@ -107,6 +107,15 @@ describe("CSV and TSV", () => {
     expect("problem" in row! && row.problem.message).toMatch(/^a quote is opened and never closed/);
   });
 
+  test("a quote that is never closed ends within the memory that a row may take", () => {
+    const splitter = recordSplitter("f.csv", ",");
+    splitter.push(Buffer.from('a,b\n1,"'));
+    const chunk = Buffer.alloc(2 ** 20, "x\n");
+    expect(() => {
+      for (let i = 0; i < 65; i++) splitter.push(chunk);
+    }).toThrow("f.csv: row 2 is longer than 64 MiB. A quote that is opened on that line is never closed");
+  });
+
   test("columns of one name are refused", async () => {
     expect(await refusal(write("twice.csv", "a,b,a\n1,2,3\n"))).toMatchInlineSnapshot(
       `"twice.csv has two columns named a. Rename one in its first line."`,

@@ -33,12 +33,15 @@ const labels: ReadonlyMap<unknown, 0 | 1> = new Map<unknown, 0 | 1>([
   [1, 1],
   ["true", 1],
   ["1", 1],
+  ["1.0", 1],
   [false, 0],
   [0, 0],
   ["false", 0],
   ["0", 0],
+  ["0.0", 0],
 ]);
 
+/** Text is what CSV has, in which pandas writes a column of numbers with a gap in it as 1.0. */
 function labelOf(value: unknown): 0 | 1 {
   const label = labels.get(typeof value === "string" ? value.toLowerCase() : value);
   if (label !== undefined) return label;

@@ -277,6 +277,7 @@ describe("kto", () => {
     const row = { prompt: "Q", completion: "A", label: "False" };
     expect(shapeNameOf(row)).toBe("kto");
     expect(examplesOf("labelled", row)[0]!.values).toEqual({ label: 0 });
+    expect(examplesOf("labelled", { ...row, label: "1.0" })[0]!.values).toEqual({ label: 1 });
   });
 
   test("is nothing to compare", () => {
