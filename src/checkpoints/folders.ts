@@ -4,17 +4,21 @@ import { basename, dirname, join, resolve } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import { flushFolder, systemReason } from "./files.ts";
 
+/** Throws CheckpointError when `folder` is a file or holds anything already. */
+export function refuseTaken(folder: string): void {
+  if (!existsSync(folder) || (statSync(folder).isDirectory() && readdirSync(folder).length === 0)) return;
+  throw new CheckpointError(
+    `${folder}: is there already and not an empty folder; choose another name or remove it first.`,
+  );
+}
+
 /**
  * Fills a temporary folder beside `folder`, then renames it into place; whatever `fill` throws removes it again. Throws
  * CheckpointError when `folder` is a file or holds anything already, or when the system refuses to write.
  */
 export function writeFolderWhole(folder: string, fill: (temporary: string) => void): void {
   const target = resolve(folder);
-  if (existsSync(target) && (!statSync(target).isDirectory() || readdirSync(target).length > 0)) {
-    throw new CheckpointError(
-      `${folder}: is there already and not an empty folder; choose another name or remove it first.`,
-    );
-  }
+  refuseTaken(folder);
   const temporary = join(dirname(target), `.${basename(target)}.tmp-${process.pid}`);
   let made = false;
   try {

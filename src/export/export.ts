@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { refuseTaken } from "../checkpoints/folders.ts";
 import { writeCheckpoint } from "../checkpoints/huggingface.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter, writeAdapter } from "../checkpoints/peft.ts";
@@ -16,7 +17,7 @@ import { type LanguageModel, modelFor } from "../models/index.ts";
 import { mergedWeights, refuseForeignAdapter } from "../models/merge.ts";
 import { readRunConfig, resultKind } from "../training/run-directory.ts";
 import { exportedCard } from "./card.ts";
-import { exportGguf } from "./gguf.ts";
+import { exportGguf, refuseExistingFile } from "./gguf.ts";
 import { checkMerge, type MergeCheck } from "./merge-check.ts";
 import { exportOnnx } from "./onnx.ts";
 
@@ -66,6 +67,8 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
   const settings = exportSchema.parse(options);
   const dtype = dtypeOf(settings);
   const source = sourceOf(settings);
+  if (settings.format === "gguf") refuseExistingFile(settings.output);
+  else refuseTaken(settings.output);
   using checkpoint = await openCheckpoint((await resolveModel(source.model, hub)).path);
   const model = modelFor(checkpoint);
   const adapter =
@@ -75,11 +78,25 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
     exportAdapter(output, model, source, adapter);
     return { output };
   }
-  const tensors = mergedWeights(checkpoint, model, adapter);
+  const weights = mergedWeights(checkpoint, model, adapter);
+  // The check has them all in memory anyway, and merging takes as long as the rest.
+  const tensors = adapter ? weights.map(remembered) : weights;
   const merge = adapter ? await checkMerge(checkpoint, model, adapter, tensors) : undefined;
   const write = WRITERS[format];
   write(output, { checkpoint, model, tensors, dtype, card: exportedCard({ ...source, format, dtype, merge }) });
   return { output, ...(merge && { merge }) };
+}
+
+/** The tensor, read once and then kept. */
+function remembered(tensor: TensorSource): TensorSource {
+  let values: Float32Array | undefined;
+  return {
+    ...tensor,
+    read: () => {
+      values ??= tensor.read();
+      return values;
+    },
+  };
 }
 
 type Writer = (output: string, contents: Contents) => void;

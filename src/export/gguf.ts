@@ -38,9 +38,7 @@ export interface GgufExport {
  * that are not whole blocks are float16. Throws CheckpointError for what GGUF can't express and for a file that is there already.
  */
 export function exportGguf(output: string, { checkpoint, model, tensors, storage }: GgufExport): void {
-  if (existsSync(output)) {
-    throw new CheckpointError(`${output}: is there already; choose another name or remove it first.`);
-  }
+  refuseExistingFile(output);
   const layout = ggufLayout(checkpoint.config, model, tensors);
   const metadata = new Map([
     ...metadataOf(checkpoint, model, layout.metadata),
@@ -55,6 +53,11 @@ export function exportGguf(output: string, { checkpoint, model, tensors, storage
     const fromSystem = error instanceof Error && "syscall" in error;
     throw fromSystem ? new CheckpointError(`${output}: can't be written (${systemReason(error)}).`) : error;
   }
+}
+
+/** Throws CheckpointError for a file that is there already. */
+export function refuseExistingFile(path: string): void {
+  if (existsSync(path)) throw new CheckpointError(`${path}: is there already; choose another name or remove it first.`);
 }
 
 function metadataOf(checkpoint: Checkpoint, model: LanguageModel, settings: GgufEntries): Map<string, GgufEntry> {
