@@ -7,6 +7,7 @@ import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
 import { scores } from "../data/texts.ts";
 import { datasetFinder } from "../hub/index.ts";
+import { modelFor } from "../models/index.ts";
 import { type MethodName, objectivesOf } from "../objectives/index.ts";
 import { tokenizerFromFiles } from "../text/tokenizer.ts";
 import { trainingShape } from "../training/config.ts";
@@ -79,9 +80,12 @@ export type OnRows = (rows: number) => void;
 
 /** Reads all rows once. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
 export async function inspectData(given: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
-  const options = z.strictObject(dataInspectionShape).parse(given);
-  const { method, show, examples: named } = options;
-  using checkpoint = await openCheckpoint(options.model);
+  const asked = z.strictObject(dataInspectionShape).parse(given);
+  const { method, show, examples: named } = asked;
+  using checkpoint = await openCheckpoint(asked.model);
+  // As a run has them: no longer than the model's positions.
+  const maxLength = Math.min(asked.maxLength, modelFor(checkpoint).maxPositions);
+  const options = { ...asked, maxLength, maxPromptLength: Math.min(asked.maxPromptLength, maxLength - 1) };
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const needs = { rows: objectivesOf(method)[0]!.rows };
   const reading = { ...options, tokenizer, onBadRow: "drop" as const };
@@ -123,7 +127,7 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
   return {
     model: options.model,
     method,
-    limits: { maxLength: options.maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
+    limits: { maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
     ledger: report,
     ...(heldOut && { evalLedger: heldOut.toJSON() }),
     preview,

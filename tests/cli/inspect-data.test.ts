@@ -106,6 +106,12 @@ describe("inspect data", () => {
     expect(findings.map(({ name }) => name)).toContain("completions without their end");
   });
 
+  test("allows no more than the model's positions, as a run does", async () => {
+    expect((await report("--data", pairs, "--max-length", "9999", "--max-prompt-length", "9000")).limits).toMatchObject(
+      { maxLength: 512, maxPromptLength: 511 },
+    );
+  });
+
   test("reads rows as another method does", async () => {
     const { preview, lengths } = await report("--data", pairs, "--chat", "--method", "kto", "--show", "2");
     expect(preview.map(({ parts }) => parts.map(({ role }) => role))).toEqual([
