@@ -27,8 +27,11 @@ interface Value {
 
 const Engine = Interpreter as new (environment: unknown) => Engine;
 
-/** The templates of published models have some thousand characters. */
-const MAX_SOURCE = 2 ** 20;
+/** The templates of published models have some ten thousand characters. */
+const MAX_SOURCE = 2 ** 17;
+/** The parser's work for white space grows with the square of its length. */
+const MAX_SPACE = 1000;
+const endlessSpace = new RegExp(`\\s{${MAX_SPACE + 1}}`);
 /** A conversation of a thousand turns takes some hundred thousand. */
 const MAX_STEPS = 1_000_000;
 const MAX_ITEMS = 100_000;
@@ -49,11 +52,13 @@ class TooMuch extends Error {}
 export class BoundedTemplate {
   private readonly template: Template;
 
-  /** Throws what the parser throws, or an Error for a source that is too long. */
+  /** Throws what the parser throws, or an Error for a source that would take too long. */
   constructor(source: string) {
     if (source.length > MAX_SOURCE) {
       throw new TooMuch(`it has ${source.length} characters; at most ${MAX_SOURCE} are read`);
     }
+    if (endlessSpace.test(source))
+      throw new TooMuch(`it has more than ${MAX_SPACE} characters of white space in a row`);
     this.template = new Template(source);
   }
 

@@ -44,8 +44,14 @@ describe("a template that would never end is stopped, with the reason", () => {
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  test("a source of a megabyte and more is no template", () => {
-    expect(() => new ChatTemplate("x".repeat(2 ** 20 + 1), {})).toThrow(CheckpointError);
+  test("a source longer than any model's, or of white space, is no template", () => {
+    const refused = "The model's chat template can't be parsed: it has";
+    expect(() => new ChatTemplate("x".repeat(2 ** 17 + 1), {})).toThrow(
+      new CheckpointError(`${refused} 131073 characters; at most 131072 are read`),
+    );
+    expect(() => new ChatTemplate(`{{ ${" ".repeat(1e5)} }}`, {}, "folder")).toThrow(
+      /^folder: the chat template can't be parsed: it has more than 1000 characters of white space/,
+    );
   });
 
   test("conditions nested deeper than the stack are refused", () => {

@@ -1,0 +1,42 @@
+/** A few hundred of the files that bench/mutations.js makes by the ten thousand. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { mutated, randomFrom } from "../../bench/mutations/mutate.js";
+import { targetsOf, verdictOf, writeTarget } from "../../bench/mutations/targets.js";
+import { openCheckpoint } from "../../src/checkpoints/open.ts";
+import { readAdapter } from "../../src/checkpoints/peft.ts";
+import { loadPreferences } from "../../src/data/load.ts";
+import { readRows } from "../../src/data/read.ts";
+import { PreftuneError } from "../../src/errors.ts";
+import { loadWeights, modelFor } from "../../src/models/index.ts";
+import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
+
+const MUTATIONS = 12;
+
+const targets = targetsOf({
+  openCheckpoint,
+  readAdapter,
+  loadPreferences,
+  readRows,
+  loadWeights,
+  modelFor,
+  tokenizerFromFiles,
+});
+const home = mkdtempSync(join(tmpdir(), "preftune-hostile-"));
+afterAll(() => rmSync(home, { recursive: true }));
+const isRefusal = (error: unknown) => error instanceof PreftuneError;
+
+describe("a file with something changed is read, or refused by name; as it was, it is read", () => {
+  test.each(targets.map((target, i) => [target.name, target, i] as const))("%s", async (_, target, i) => {
+    const folder = join(home, String(i));
+    writeTarget(folder, target);
+    await target.open(folder);
+    for (let seed = 0; seed < MUTATIONS; seed++) {
+      const bytes = mutated(target.files[target.mutated]!, randomFrom(seed * targets.length + i), target.isText);
+      writeFileSync(join(folder, target.mutated), bytes);
+      expect(await verdictOf(target, folder, isRefusal), `seed ${seed}`).toBeUndefined();
+    }
+  });
+});
