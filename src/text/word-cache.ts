@@ -12,7 +12,7 @@ export interface Openings {
   readonly lines: ReadonlySet<number>;
 }
 
-/** Beyond this many stretches the oldest are forgotten. A language's running text is nearly all made of 30,000 words. */
+/** Beyond this many stretches those are forgotten that came up the longest ago. A language's running text is nearly all made of 30,000 words. */
 const CAPACITY = 100_000;
 /** A longer stretch (code, a text without spaces) is not likely to come again. */
 const LONGEST = 64;
@@ -46,12 +46,11 @@ export class WordCache {
 
   private lookUp(stretch: string): readonly number[] {
     if (stretch.length > LONGEST) return this.encode(stretch);
-    const known = this.recent.get(stretch) ?? this.older.get(stretch);
-    const ids = known ?? this.encode(stretch);
-    if (known === undefined) {
-      if (2 * this.recent.size >= this.capacity) [this.older, this.recent] = [this.recent, new Map()];
-      this.recent.set(stretch, ids);
-    }
+    const recent = this.recent.get(stretch);
+    if (recent !== undefined) return recent;
+    const ids = this.older.get(stretch) ?? this.encode(stretch);
+    if (2 * this.recent.size >= this.capacity) [this.older, this.recent] = [this.recent, new Map()];
+    this.recent.set(detached(stretch), ids);
     return ids;
   }
 
@@ -72,6 +71,13 @@ export class WordCache {
     buffer.set(this.buffer);
     this.buffer = buffer;
   }
+}
+
+/** A copy: the slice of a text keeps all of the text in memory. */
+function detached(slice: string): string {
+  const codes = new Array<number>(slice.length);
+  for (let i = 0; i < slice.length; i++) codes[i] = slice.charCodeAt(i);
+  return String.fromCharCode(...codes);
 }
 
 function isLetterAt(text: string, at: number): boolean {
