@@ -58,7 +58,7 @@ function scriptOf(text: string): string | undefined {
 
 function latinLanguageOf(text: string): string | undefined {
   const counts = new Float64Array(LANGUAGES.length);
-  for (const word of text.toLowerCase().split(/[^\p{L}]+/u)) {
+  for (const word of text.toLowerCase().split(/[\s.,!?;:"()]+/)) {
     const languages = LANGUAGES_OF.get(word);
     if (languages) for (const i of languages) counts[i]! += 1 / languages.length;
   }
