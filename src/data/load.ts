@@ -210,28 +210,24 @@ const FIRST_ROWS = 8;
 /** A file's rows, and how each of them is read: by the shape that the first have. */
 async function* shapedRows(file: string, { format, columns }: Source) {
   const rows = readRows(file);
-  const first: RawValue[] = [];
-  let next = await rows.next();
-  while (!next.done && first.length < FIRST_ROWS) {
-    first.push(next.value);
-    next = await rows.next();
+  try {
+    const first: RawValue[] = [];
+    let next = await rows.next();
+    for (; !next.done && first.length < FIRST_ROWS; next = await rows.next()) first.push(next.value);
+    const named = (value: unknown) => withinStack(() => withColumns(value, columns));
+    const values = first.flatMap((row) => ("value" in row ? [row.value] : []));
+    const reader = new ShapeReader(format ?? detectShape(values, named)?.name, format !== undefined);
+    const read = (value: unknown, chat: boolean | undefined) => {
+      const row = named(value);
+      const reading = withinStack(() => reader.read(row, { chat }));
+      return { row, reading, shape: reader.shape!.name };
+    };
+    for (const raw of first) yield { raw, read };
+    for (; !next.done; next = await rows.next()) yield { raw: next.value, read };
+  } finally {
+    // Whoever has enough rows lets go of the file.
+    await rows.return(undefined);
   }
-  const named = (value: unknown) => withinStack(() => withColumns(value, columns));
-  const shape =
-    format === undefined
-      ? detectShape(
-          first.flatMap((row) => ("value" in row ? [row.value] : [])),
-          named,
-        )
-      : undefined;
-  const reader = new ShapeReader(format ?? shape?.name, format !== undefined);
-  const read = (value: unknown, chat: boolean | undefined) => {
-    const row = named(value);
-    const reading = withinStack(() => reader.read(row, { chat }));
-    return { row, reading, shape: reader.shape!.name };
-  };
-  for (const raw of first) yield { raw, read };
-  for (; !next.done; next = await rows.next()) yield { raw: next.value, read };
 }
 
 /** A value that is nested deeper than any text or message is no row. */

@@ -4,17 +4,10 @@
  */
 
 import { type FileHandle, open } from "node:fs/promises";
-import {
-  type AsyncBuffer,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-  type SchemaTree,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetSchema, type SchemaTree } from "hyparquet";
 import { DataError } from "../errors.ts";
 import type { RowOrigin } from "./example.ts";
+import { ParquetThread } from "./parquet-thread.ts";
 import { excerpt } from "./problem.ts";
 
 /** A row group is in memory while its rows are read. Writers make them of some MB to some hundred. */
@@ -27,23 +20,24 @@ export async function* parquetRows(file: string): AsyncGenerator<{ origin: RowOr
   const buffer = await bufferOf(handle);
   const metadata = await reading(file, () => parquetMetadataAsync(buffer));
   const columns = await reading(file, async () => leavesOf(parquetSchema(metadata)));
+  for (const [index, group] of metadata.row_groups.entries()) {
+    refuseOtherColumns(file, index, group, columns);
+    refuseImpossible(file, index, group, buffer.byteLength);
+  }
+  const sizes = metadata.row_groups.map((group) => bytesOf(group, "total_uncompressed_size"));
+  await using thread = new ParquetThread(file, Math.max(0, ...sizes));
   let rowStart = 0;
   for (const [index, group] of metadata.row_groups.entries()) {
     const count = Number(group.num_rows);
-    refuseOtherColumns(file, index, group, columns);
-    refuseImpossible(file, index, group, buffer.byteLength);
-    const rowEnd = rowStart + count;
-    const rows = await reading(file, () => groupRows(buffer, metadata, rowStart, rowEnd));
-    if (rows.length !== count) throw damaged(file, `row group ${index + 1} has ${rows.length} rows, not ${count}`);
-    for (const [i, row] of rows.entries()) {
-      yield { origin: { file, line: rowStart + i + 1, unit: "row" }, value: plainValue(row) };
+    const rows = thread.rows({ rowStart, rowEnd: rowStart + count }, sizes[index]!);
+    let found = 0;
+    for (; found < count; found++) {
+      const { value, done } = await reading(file, () => rows.next());
+      if (done) throw damaged(file, `row group ${index + 1} has ${found} rows, not ${count}`);
+      yield { origin: { file, line: rowStart + found + 1, unit: "row" }, value: plainValue(value) };
     }
-    rowStart = rowEnd;
+    rowStart += count;
   }
-}
-
-async function groupRows(file: AsyncBuffer, metadata: FileMetaData, rowStart: number, rowEnd: number) {
-  return await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd });
 }
 
 /** The file's bytes by range, as far as there are any. */
@@ -75,20 +69,21 @@ function refuseOtherColumns(
   throw damaged(file, `row group ${index + 1} has other columns than the schema`);
 }
 
+function bytesOf(
+  { columns }: FileMetaData["row_groups"][number],
+  name: "total_compressed_size" | "total_uncompressed_size",
+): number {
+  return columns.reduce((total, column) => total + Number(column.meta_data?.[name] ?? 0), 0);
+}
+
 /** A file's own figures decide how much memory is taken, so they are held against its size first. */
-function refuseImpossible(
-  file: string,
-  index: number,
-  { num_rows: count, columns }: FileMetaData["row_groups"][number],
-  size: number,
-): void {
-  const sum = (name: "total_compressed_size" | "total_uncompressed_size") =>
-    columns.reduce((total, column) => total + Number(column.meta_data?.[name] ?? 0), 0);
+function refuseImpossible(file: string, index: number, group: FileMetaData["row_groups"][number], size: number): void {
+  const { num_rows: count } = group;
   const name = `row group ${index + 1}`;
   if (count < 0n || count > maxGroupRows) throw damaged(file, `${name} claims ${count} rows`);
-  const packed = sum("total_compressed_size");
+  const packed = bytesOf(group, "total_compressed_size");
   if (packed < 0 || packed > size) throw damaged(file, `${name} claims ${packed} bytes of a file of ${size}`);
-  const bytes = sum("total_uncompressed_size");
+  const bytes = bytesOf(group, "total_uncompressed_size");
   if (bytes >= 0 && bytes <= maxGroupBytes) return;
   throw new DataError(
     `${file}: ${name} takes ${bytes} bytes of memory, of at most ${maxGroupBytes}. Write the file with smaller row groups.`,

@@ -150,7 +150,7 @@ describe("Parquet", () => {
         const file = write("damaged.parquet", damaged);
         await read(file).catch((error: unknown) => expect(error).toBeInstanceOf(DataError));
       }),
-      { numRuns: 150, seed: 1 },
+      { numRuns: 30, seed: 1 },
     );
   });
 });

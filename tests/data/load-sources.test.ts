@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
@@ -179,6 +179,18 @@ describe("a mixture", () => {
     const none = jsonl("none.jsonl", [{ prompt: "Q", chosen: "A", rejected: "A" }]);
     expect(await refusal(load([`${a}:1`, `${none}:1`]))).toMatch(/^No row of none can be used\./);
   });
+});
+
+test.skipIf(!existsSync("/proc/self/fd"))("a file of which there are enough rows is let go of", async () => {
+  const open = () =>
+    readdirSync("/proc/self/fd").filter((name) => {
+      const path = `/proc/self/fd/${name}`;
+      return existsSync(path) && readlinkSync(path).endsWith("nested.parquet");
+    });
+  const columns = ["prompt=messages", "completions=answers.text", "scores=answers.pm_score"];
+  const { examples } = await load([golden("nested.parquet")], { limit: 1, columns, format: "ranked" });
+  expect(examples).toHaveLength(1);
+  expect(open()).toEqual([]);
 });
 
 test("examples can be visited with what was cut of them", async () => {
