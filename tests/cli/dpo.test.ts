@@ -62,8 +62,10 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
       "data.json",
       "environment.json",
       "metrics.jsonl",
+      "outcome.json",
       "reference.jsonl",
       "samples.jsonl",
+      "suspects.jsonl",
     ]);
     const config = JSON.parse(readFileSync(at("whole", "config.json"), "utf8"));
     expect(config).toMatchObject({ model, data: [data], beta: 0.1, loraRank: 4, seed: 0, output: at("whole") });

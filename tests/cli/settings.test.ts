@@ -94,8 +94,8 @@ describe("what is wrong with a value", () => {
 
   test("every setting that is missing is named with what it is", () => {
     expect(check(new Map())).toMatchInlineSnapshot(`
-      "--model is missing (the model: a Hugging Face folder or a .gguf file).
-      --data is missing (rows to train on: JSONL or JSON, also gzipped; several with commas).
+      "--model is missing (the model: a Hugging Face folder, a .gguf file, or org/name on the hub).
+      --data is missing (rows to train on: files, folders, globs, - or hf:org/name; several with commas, mixed if weighted, as in a.jsonl:0.7).
       --output is missing (the run directory, made by this run)."
     `);
   });
@@ -118,7 +118,7 @@ describe("what is wrong with a value", () => {
       --learningRate must be a number, but is "fast".
       --truncation must be shorten, drop or error, but is "keep".
       --seed must be at least 0, but is -1.
-      --loss must be sigmoid or ipo, but is "sigmod". Did you mean sigmoid?
+      --loss must be sigmoid, hinge, ipo, robust, exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, tdpo1, tdpo2, sft or plackett_luce, but is "sigmod". Did you mean sigmoid?
       --beta must be above 0, but is -1.
       --labelSmoothing must be below 0.5, but is 0.5."
     `);

@@ -21,10 +21,25 @@ describe("help", () => {
         -h, --help          show this help
 
       Commands:
+        inspect             Look at rows or at a model before anything is trained
         dpo [options]       Tune a model on preferences, by DPO and its family
+        orpo [options]      Tune a base model on preferences in one stage, likelihood and odds ratio,
+                            without a reference
+        simpo [options]     Tune a model on preferences by the likelihood a token, with a margin and
+                            without a reference
+        cpo [options]       Tune a model on preferences contrastively, kept near the chosen completions,
+                            without a reference
+        mpo [options]       Tune a model on preferences as the reward of a choice, near reference data
+                            instead of a reference (MPO)
+        kto [options]       Tune a model on completions that are labelled good or bad, by KTO
+        bco [options]       Tune a model on completions that are labelled good or bad, by a binary
+                            classifier (BCO)
+        sft [options]       Fine-tune a model on texts, conversations or completions, by their likelihood
+        reward [options]    Train a reward model on preferences: how good a completion is, as a number
         score [options]     Score the completions of preference pairs with a model
         generate [options]  Answer prompts with a model
         export [options]    Write a run's result, or a model with an adapter, for other programs to load
+        push [options]      Upload a run's result with its model card to the Hugging Face hub
         demo [options]      Tune the embedded example and show what becomes of it
         help [command]      show the help of a command
       "
@@ -103,7 +118,7 @@ describe("usage errors exit with 2 and say what is wrong", () => {
 
   test("flags that are missing or wrong, all at once", async () => {
     expect(await refused("dpo", "--model", "m", "--beta", "abc")).toMatchInlineSnapshot(`
-      "preftune: --data is missing (rows to train on: JSONL or JSON, also gzipped; several with commas).
+      "preftune: --data is missing (rows to train on: files, folders, globs, - or hf:org/name; several with commas, mixed if weighted, as in a.jsonl:0.7).
                 --output is missing (the run directory, made by this run).
                 --beta must be a number, but is "abc".
       "
