@@ -185,11 +185,11 @@ test.skipIf(!existsSync("/proc/self/fd"))("a file of which there are enough rows
   const open = () =>
     readdirSync("/proc/self/fd").filter((name) => {
       const path = `/proc/self/fd/${name}`;
-      return existsSync(path) && readlinkSync(path).endsWith("nested.parquet");
+      return existsSync(path) && readlinkSync(path).endsWith("large.jsonl");
     });
-  const columns = ["prompt=messages", "completions=answers.text", "scores=answers.pm_score"];
-  const { examples } = await load([golden("nested.parquet")], { limit: 1, columns, format: "ranked" });
-  expect(examples).toHaveLength(1);
+  const rows = pairs("Q".repeat(20_000));
+  const { examples } = await load([jsonl("large.jsonl", rows)], { limit: 20 });
+  expect(examples).toHaveLength(20);
   expect(open()).toEqual([]);
 });
 
