@@ -190,7 +190,7 @@ test.skipIf(!existsSync("/proc/self/fd"))("a file of which there are enough rows
   const rows = pairs("Q".repeat(20_000));
   const { examples } = await load([jsonl("large.jsonl", rows)], { limit: 20 });
   expect(examples).toHaveLength(20);
-  expect(open()).toEqual([]);
+  await expect.poll(open).toEqual([]);
 });
 
 test("examples can be visited with what was cut of them", async () => {
