@@ -1,5 +1,5 @@
 /** Small files that claim, or unpack to, more than any machine has. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -133,6 +133,34 @@ describe("headers that claim 2^60 of something", () => {
     };
     const config = { model_type: "llama", ...sizes, num_hidden_layers: 2 ** 50 };
     expect(() => modelFor({ config, source: "m" })).toThrow(/^m: config\.json: num_hidden_layers: /);
+  });
+});
+
+describe("files of a model folder that are none, or are nothing that a model has", () => {
+  const openWith = async (name: string, make: (path: string) => void) => {
+    const model = join(folder, name);
+    mkdirSync(model);
+    make(join(model, "config.json"));
+    return await openCheckpoint(model);
+  };
+
+  test.skipIf(process.platform === "win32")("a link to a device that never ends", async () => {
+    const opening = openWith("device", (path) => symlinkSync("/dev/zero", path));
+    await expect(opening).rejects.toThrow(/config\.json: is not a regular file\.$/);
+  });
+
+  test("JSON that nests a million deep", async () => {
+    const opening = openWith("deep", (path) => writeFileSync(path, `{"a":${"[".repeat(1e6)}${"]".repeat(1e6)}}`));
+    await expect(opening).rejects.toThrow(/config\.json: the file nests deeper than 64 levels/);
+  });
+
+  test("a tokenizer whose expression runs for ever on a text", () => {
+    const files = byteFiles({});
+    const split = { type: "Split", pattern: { Regex: "(\\w+\\s?)+$" }, behavior: "Isolated", invert: false };
+    const tokenizer = { ...files.tokenizer, pre_tokenizer: { type: "Sequence", pretokenizers: [split] } };
+    expect(() => tokenizerFromFiles({ ...files, source: "m", tokenizer })).toThrow(
+      /^m: tokenizer\.json has the regular expression .* which repeats a group that matches in several ways/,
+    );
   });
 });
 

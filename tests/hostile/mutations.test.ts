@@ -13,7 +13,7 @@ import { PreftuneError } from "../../src/errors.ts";
 import { loadWeights, modelFor } from "../../src/models/index.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 
-const MUTATIONS = 12;
+const MUTATIONS = 8;
 
 const targets = targetsOf({
   openCheckpoint,
