@@ -35,7 +35,6 @@ describe("the names that are promised", () => {
     expect(defaults).toMatchObject({
       loss: ["sigmoid"],
       beta: 0.1,
-      "label-smoothing": 0,
       tuning: "lora",
       "lora-rank": 16,
       "lora-alpha": 32,
