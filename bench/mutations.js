@@ -1,7 +1,7 @@
 // Mutated files of every format, read in a process of their own with a deadline each: how many were read or refused in words, and how many crashed,
 // hung, or were refused without saying which file it was.
 //
-//   npm run --silent build && node bench/mutations.js [--files 10000] [--seed 1] [--deadline 20] [--only 123] [--dist dist]
+//   npm run --silent build && node bench/mutations.js [--files 10000] [--seed 1] [--deadline 60] [--only 123] [--dist dist]
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: {
     files: { type: "string", default: "10000" },
     seed: { type: "string", default: "1" },
-    deadline: { type: "string", default: "20" },
+    deadline: { type: "string", default: "60" },
     only: { type: "string" },
     dist: { type: "string", default: fileURLToPath(new URL("../dist", import.meta.url)) },
   },
