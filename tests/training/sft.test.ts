@@ -122,18 +122,22 @@ describe("a run of supervised fine-tuning", () => {
     { role: "user", content: "Really?" },
     { role: "assistant", content: "Yes." },
   ];
-  const rows = ["good", "bad", "fine", "long", "dull", "warm"].flatMap((verdict, i) => [
-    { messages: film(`film ${i}`, verdict) },
-    { prompt: `Film ${i} is`, completion: ` ${verdict}.` },
-    { text: `Once film ${i} was ${verdict}.` },
-  ]);
+  const verdicts = ["good", "bad", "fine", "long", "dull", "warm"];
+  const rows = {
+    conversations: verdicts.map((verdict, i) => ({ messages: film(`film ${i}`, verdict) })),
+    completions: verdicts.map((verdict, i) => ({ prompt: `Film ${i} is`, completion: ` ${verdict}.` })),
+    texts: verdicts.map((verdict, i) => ({ text: `Once film ${i} was ${verdict}.` })),
+  };
   const write = (name: string, lines: readonly unknown[]) => {
     writeFileSync(at(name), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
     return at(name);
   };
+  /** A file of each kind of rows, with the first `count` of them. */
+  const files = (name: string, count: number) =>
+    Object.entries(rows).map(([kind, lines]) => write(`${name}-${kind}.jsonl`, lines.slice(0, count)));
   const options = (output: string, changes: Partial<SftOptions> = {}): SftOptions => ({
     model,
-    data: write("texts.jsonl", rows),
+    data: files("train", 6),
     output: at(output),
     batchSize: 6,
     epochs: 4,
@@ -147,7 +151,7 @@ describe("a run of supervised fine-tuning", () => {
   const told: Metrics[] = [];
   const observer: RunObserver = { onEvaluation: (metrics) => told.push(metrics) };
   beforeAll(async () => {
-    await sft(options("run", { evalData: write("held.jsonl", rows.slice(0, 6)), evalEvery: 6 }), { observer });
+    await sft(options("run", { evalData: files("held", 2), evalEvery: 6 }), { observer });
   });
 
   it("lowers the loss of texts, conversations and completions together, without a reference", () => {
@@ -168,7 +172,7 @@ describe("a run of supervised fine-tuning", () => {
   it("goes on after an interruption as if there had been none", async () => {
     const stop = new AbortController();
     const onStep = ({ step }: Metrics) => step === 5 && stop.abort();
-    const settings = options("interrupted", { evalData: at("held.jsonl"), evalEvery: 6 });
+    const settings = options("interrupted", { evalData: files("held", 2), evalEvery: 6 });
     expect((await sft(settings, { signal: stop.signal, observer: { onStep } })).step).toBe(5);
     await sft(settings, { resume: true });
     const weights = (run: string) => readFileSync(at(run, "adapter", "adapter_model.safetensors"), "base64");
