@@ -104,17 +104,36 @@ export function decoderSizes(c: SizeSettings, source: string) {
   };
 }
 
-/** The kinds of layers: as the configuration lists them, or by the family's own pattern. Throws CheckpointError for too short a list. */
-export function layerTypes(
-  types: readonly string[] | null | undefined,
-  layers: number,
-  isSliding: (index: number) => boolean,
+interface LayerSettings {
+  readonly num_hidden_layers: number;
+  readonly layer_types?: readonly string[] | null | undefined;
+}
+
+/** Which layers see a window: as the configuration lists them, or by the family's own pattern. Throws CheckpointError for too short a list. */
+export function slidingLayers(
+  { num_hidden_layers: layers, layer_types: types }: LayerSettings,
+  pattern: (index: number) => boolean,
   source: string,
-): readonly string[] {
+): boolean[] {
   if (types && types.length < layers) {
     throw new CheckpointError(`${source}: config.json: layer_types has ${types.length} entries for ${layers} layers`);
   }
-  return types ?? Array.from({ length: layers }, (_, i) => (isSliding(i) ? "sliding_attention" : "full_attention"));
+  return Array.from({ length: layers }, (_, i) => (types ? types[i] === "sliding_attention" : pattern(i)));
+}
+
+interface WindowSettings extends LayerSettings {
+  readonly sliding_window?: number | null | undefined;
+  readonly use_sliding_window?: boolean;
+}
+
+/** The window of each layer, in tokens; undefined for one that sees all. Throws CheckpointError as `slidingLayers` does. */
+export function layerWindows(
+  c: WindowSettings,
+  pattern: (index: number) => boolean,
+  source: string,
+): (number | undefined)[] {
+  const window = c.use_sliding_window === false ? undefined : (c.sliding_window ?? undefined);
+  return slidingLayers(c, pattern, source).map((slides) => (slides ? window : undefined));
 }
 
 interface RotarySettings {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
-import { decoderSizes, gemmaShape, layerTypes, positive, readConfig, readRotary } from "./config.ts";
+import { decoderSizes, gemmaShape, layerWindows, positive, readConfig, readRotary } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
@@ -20,8 +20,7 @@ const configSchema = z.object({
 export function gemma2(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
   const sizes = decoderSizes(c, source);
-  const window = c.sliding_window ?? undefined;
-  const types = layerTypes(c.layer_types, sizes.layers, (i) => i % 2 === 0, source);
+  const windows = layerWindows(c, (i) => i % 2 === 0, source);
   return decoder({
     ...sizes,
     family: "gemma2",
@@ -37,6 +36,6 @@ export function gemma2(config: JsonObject, source: string): LanguageModel {
     attentionCap: c.attn_logit_softcapping ?? undefined,
     logitCap: c.final_logit_softcapping ?? undefined,
     rotary: [readRotary(c, { source, headDim: sizes.headDim })],
-    layer: (i) => ({ window: types[i] === "sliding_attention" ? window : undefined }),
+    layer: (i) => ({ window: windows[i] }),
   });
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
 import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
-import { decoderSizes, gemmaShape, layerTypes, positive, readConfig, readRotary } from "./config.ts";
+import { decoderSizes, gemmaShape, positive, readConfig, readRotary, slidingLayers } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
@@ -25,7 +25,7 @@ export function gemma3(config: JsonObject, source: string): LanguageModel {
   const sizes = decoderSizes(c, source);
   const window = c.sliding_window ?? undefined;
   const pattern = c.sliding_window_pattern;
-  const types = layerTypes(c.layer_types, sizes.layers, (i) => (i + 1) % pattern !== 0, source);
+  const slides = slidingLayers(c, (i) => (i + 1) % pattern !== 0, source);
   // transformers 5 keeps the parameters of each kind of layer apart; before, `rope_scaling` was that of layers that see all.
   const byType = isJsonObject(c.rope_parameters as Json) ? (c.rope_parameters as JsonObject) : undefined;
   const global = byType ? { ...c, rope_parameters: byType.full_attention } : c;
@@ -49,6 +49,6 @@ export function gemma3(config: JsonObject, source: string): LanguageModel {
       readRotary(global, { source, headDim, base: 1_000_000 }),
       readRotary(local, { source, headDim, base: c.rope_local_base_freq }),
     ],
-    layer: (i) => (types[i] === "sliding_attention" ? { rotary: 1, window } : { rotary: 0 }),
+    layer: (i) => (slides[i] ? { rotary: 1, window } : { rotary: 0 }),
   });
 }

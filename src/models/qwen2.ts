@@ -6,7 +6,7 @@ import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
 import {
   decoderShape,
   decoderSizes,
-  layerTypes,
+  layerWindows,
   only,
   positive,
   readConfig,
@@ -30,8 +30,7 @@ const configSchema = z.object({
 export function qwen2(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
   const sizes = decoderSizes(c, source);
-  const window = c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined;
-  const types = layerTypes(c.layer_types, sizes.layers, (i) => i >= c.max_window_layers, source);
+  const windows = layerWindows(c, (i) => i >= c.max_window_layers, source);
   return decoder({
     ...sizes,
     family: "qwen2",
@@ -42,6 +41,6 @@ export function qwen2(config: JsonObject, source: string): LanguageModel {
     biases: { queryKeyValue: true },
     activation: "silu",
     rotary: [readRotary(c, { source, headDim: sizes.headDim })],
-    layer: (i) => ({ window: types[i] === "sliding_attention" ? window : undefined }),
+    layer: (i) => ({ window: windows[i] }),
   });
 }

@@ -7,7 +7,7 @@ import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
 import {
   decoderShape,
   decoderSizes,
-  layerTypes,
+  layerWindows,
   only,
   positive,
   readConfig,
@@ -42,8 +42,7 @@ export function smollm3(config: JsonObject, source: string): LanguageModel {
     );
   }
   const hasRotary = (i: number) => (turns ? turns[i] === 1 : (i + 1) % c.no_rope_layer_interval !== 0);
-  const window = c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined;
-  const types = layerTypes(c.layer_types, sizes.layers, (i) => !hasRotary(i), source);
+  const windows = layerWindows(c, (i) => !hasRotary(i), source);
   return decoder({
     ...sizes,
     family: "smollm3",
@@ -54,9 +53,6 @@ export function smollm3(config: JsonObject, source: string): LanguageModel {
     biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias, feedForward: c.mlp_bias },
     activation: "silu",
     rotary: [readRotary(c, { source, headDim: sizes.headDim, base: 2_000_000 })],
-    layer: (i) => ({
-      rotary: hasRotary(i) ? 0 : null,
-      window: types[i] === "sliding_attention" ? window : undefined,
-    }),
+    layer: (i) => ({ rotary: hasRotary(i) ? 0 : null, window: windows[i] }),
   });
 }
