@@ -27,7 +27,7 @@ export const activations = {
 export const activationSetting = z.enum(Object.keys(activations) as (keyof typeof activations)[]);
 
 /** Settings that nearly all families of Llama's kind have. */
-export const decoderShape = {
+const decoderShape = {
   vocab_size: positive,
   hidden_size: positive,
   intermediate_size: positive,
@@ -39,6 +39,14 @@ export const decoderShape = {
   rope_scaling: z.unknown().optional(),
   rope_parameters: z.unknown().optional(),
   partial_rotary_factor: z.number().positive().nullish(),
+};
+
+/** Settings of Llama and its nearest relatives; a family with another default says so after these. */
+export const llamaShape = {
+  ...decoderShape,
+  rms_norm_eps: z.number().positive().default(1e-6),
+  tie_word_embeddings: z.boolean().default(false),
+  hidden_act: only("silu").default("silu"),
 };
 
 /** Settings of sliding windows where the layers have kinds. */
@@ -69,7 +77,7 @@ export function readConfig<T>(schema: z.ZodType<T>, config: JsonObject, source: 
   throw new CheckpointError(`${source}: config.json: ${issue.path.join(".")}: ${issue.message}`);
 }
 
-interface SizeSettings {
+interface DecoderSettings {
   readonly vocab_size: number;
   readonly hidden_size: number;
   readonly intermediate_size: number;
@@ -77,10 +85,13 @@ interface SizeSettings {
   readonly num_attention_heads: number;
   readonly num_key_value_heads?: number | null | undefined;
   readonly head_dim?: number | null | undefined;
+  readonly max_position_embeddings: number;
+  readonly rms_norm_eps: number;
+  readonly tie_word_embeddings: boolean;
 }
 
-/** The sizes of a decoder. Throws CheckpointError for heads that can't share or divide what there is. */
-export function decoderSizes(c: SizeSettings, source: string) {
+/** What every decoder has by the same settings. Throws CheckpointError for heads that can't share or divide what there is. */
+export function decoderBasics(c: DecoderSettings, source: string) {
   const heads = c.num_attention_heads;
   const kvHeads = c.num_key_value_heads ?? heads;
   const headDim = c.head_dim ?? c.hidden_size / heads;
@@ -101,6 +112,9 @@ export function decoderSizes(c: SizeSettings, source: string) {
     heads,
     kvHeads,
     headDim,
+    maxPositions: c.max_position_embeddings,
+    tied: c.tie_word_embeddings,
+    epsilon: c.rms_norm_eps,
   };
 }
 

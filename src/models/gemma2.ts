@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
-import { decoderSizes, gemmaShape, layerWindows, positive, readConfig, readRotary } from "./config.ts";
+import { decoderBasics, gemmaShape, layerWindows, positive, readConfig, readRotary } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
@@ -19,23 +19,20 @@ const configSchema = z.object({
 /** Reads a Gemma 2 `config.json`. Throws CheckpointError for a setting that is missing or not supported. */
 export function gemma2(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
-  const sizes = decoderSizes(c, source);
+  const basics = decoderBasics(c, source);
   const windows = layerWindows(c, (i) => i % 2 === 0, source);
   return decoder({
-    ...sizes,
+    ...basics,
     family: "gemma2",
-    maxPositions: c.max_position_embeddings,
-    tied: c.tie_word_embeddings,
     norms: AROUND_NORMS,
     gainFromOne: true,
-    epsilon: c.rms_norm_eps,
     biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias },
     activation: "geluTanh",
-    embeddingScale: Math.sqrt(sizes.hiddenSize),
+    embeddingScale: Math.sqrt(basics.hiddenSize),
     attentionScale: 1 / Math.sqrt(c.query_pre_attn_scalar),
     attentionCap: c.attn_logit_softcapping ?? undefined,
     logitCap: c.final_logit_softcapping ?? undefined,
-    rotary: [readRotary(c, { source, headDim: sizes.headDim })],
+    rotary: [readRotary(c, { source, headDim: basics.headDim })],
     layer: (i) => ({ window: windows[i] }),
   });
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
 import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
-import { decoderSizes, gemmaShape, positive, readConfig, readRotary, slidingLayers } from "./config.ts";
+import { decoderBasics, gemmaShape, positive, readConfig, readRotary, slidingLayers } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
@@ -22,7 +22,7 @@ const configSchema = z.object({
 /** Reads the `config.json` of a Gemma 3 text model. Throws CheckpointError for a setting that is missing or not supported. */
 export function gemma3(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
-  const sizes = decoderSizes(c, source);
+  const basics = decoderBasics(c, source);
   const window = c.sliding_window ?? undefined;
   const pattern = c.sliding_window_pattern;
   const slides = slidingLayers(c, (i) => (i + 1) % pattern !== 0, source);
@@ -30,19 +30,16 @@ export function gemma3(config: JsonObject, source: string): LanguageModel {
   const byType = isJsonObject(c.rope_parameters as Json) ? (c.rope_parameters as JsonObject) : undefined;
   const global = byType ? { ...c, rope_parameters: byType.full_attention } : c;
   const local = { ...c, rope_theta: null, rope_scaling: null, rope_parameters: byType?.sliding_attention };
-  const { headDim } = sizes;
+  const { headDim } = basics;
   return decoder({
-    ...sizes,
+    ...basics,
     family: "gemma3_text",
-    maxPositions: c.max_position_embeddings,
-    tied: c.tie_word_embeddings,
     norms: AROUND_NORMS,
     gainFromOne: true,
-    epsilon: c.rms_norm_eps,
     biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias },
     queryKeyNorm: "head",
     activation: "geluTanh",
-    embeddingScale: Math.sqrt(sizes.hiddenSize),
+    embeddingScale: Math.sqrt(basics.hiddenSize),
     attentionScale: 1 / Math.sqrt(c.query_pre_attn_scalar),
     logitCap: c.final_logit_softcapping ?? undefined,
     rotary: [

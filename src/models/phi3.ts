@@ -10,35 +10,30 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
 import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
-import { decoderShape, decoderSizes, only, positive, readConfig, readRotary } from "./config.ts";
+import { decoderBasics, llamaShape, positive, readConfig, readRotary } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
-  ...decoderShape,
+  ...llamaShape,
   max_position_embeddings: positive.default(4096),
   original_max_position_embeddings: positive.default(4096),
   rms_norm_eps: z.number().positive().default(1e-5),
   sliding_window: positive.nullish(),
-  tie_word_embeddings: z.boolean().default(false),
-  hidden_act: only("silu").default("silu"),
 });
 
 /** Reads a Phi-3 `config.json`. Throws CheckpointError for a setting that is missing or not supported. */
 export function phi3(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
-  const sizes = decoderSizes(c, source);
+  const basics = decoderBasics(c, source);
   const window = c.sliding_window ?? undefined;
   const rope = { ...c, rope_parameters: asLongRope((c.rope_parameters ?? c.rope_scaling) as Json | undefined) };
   return decoder({
-    ...sizes,
+    ...basics,
     family: "phi3",
-    maxPositions: c.max_position_embeddings,
-    tied: c.tie_word_embeddings,
     norms: PRE_NORMS,
-    epsilon: c.rms_norm_eps,
     fused: true,
     activation: "silu",
-    rotary: [readRotary(rope, { source, headDim: sizes.headDim, partial: 1 })],
+    rotary: [readRotary(rope, { source, headDim: basics.headDim, partial: 1 })],
     layer: () => ({ window }),
   });
 }

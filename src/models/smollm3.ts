@@ -4,55 +4,41 @@ import { z } from "zod";
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { CheckpointError } from "../errors.ts";
 import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
-import {
-  decoderShape,
-  decoderSizes,
-  layerWindows,
-  only,
-  positive,
-  readConfig,
-  readRotary,
-  windowShape,
-} from "./config.ts";
+import { decoderBasics, layerWindows, llamaShape, positive, readConfig, readRotary, windowShape } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 
 const configSchema = z.object({
-  ...decoderShape,
+  ...llamaShape,
   ...windowShape,
   max_position_embeddings: positive.default(32_768),
-  rms_norm_eps: z.number().positive().default(1e-6),
   use_sliding_window: z.boolean().default(false),
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
   no_rope_layer_interval: positive.default(4),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(true),
-  hidden_act: only("silu").default("silu"),
 });
 
 /** Reads a SmolLM3 `config.json`. Throws CheckpointError for a setting that is missing or not supported. */
 export function smollm3(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
-  const sizes = decoderSizes(c, source);
+  const basics = decoderBasics(c, source);
   // `no_rope_layers` has a 1 where a layer turns, in spite of its name.
   const turns = c.no_rope_layers;
-  if (turns && turns.length < sizes.layers) {
+  if (turns && turns.length < basics.layers) {
     throw new CheckpointError(
-      `${source}: config.json: no_rope_layers has ${turns.length} entries for ${sizes.layers} layers`,
+      `${source}: config.json: no_rope_layers has ${turns.length} entries for ${basics.layers} layers`,
     );
   }
   const hasRotary = (i: number) => (turns ? turns[i] === 1 : (i + 1) % c.no_rope_layer_interval !== 0);
   const windows = layerWindows(c, (i) => !hasRotary(i), source);
   return decoder({
-    ...sizes,
+    ...basics,
     family: "smollm3",
-    maxPositions: c.max_position_embeddings,
-    tied: c.tie_word_embeddings,
     norms: PRE_NORMS,
-    epsilon: c.rms_norm_eps,
     biases: { queryKeyValue: c.attention_bias, attentionOutput: c.attention_bias, feedForward: c.mlp_bias },
     activation: "silu",
-    rotary: [readRotary(c, { source, headDim: sizes.headDim, base: 2_000_000 })],
+    rotary: [readRotary(c, { source, headDim: basics.headDim, base: 2_000_000 })],
     layer: (i) => ({ rotary: hasRotary(i) ? 0 : null, window: windows[i] }),
   });
 }
