@@ -9,6 +9,7 @@ import { promptIds } from "../../text/boundary.ts";
 import type { Content } from "../../text/chat.ts";
 import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
+import { rowFlags } from "../flag-groups.ts";
 import { fetchNamed } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
@@ -51,8 +52,7 @@ export const generateCommand: CommandDefinition<typeof schema> = {
       adapter: "folder",
       prompt: "text",
       prompts: "file",
-      format: "shape",
-      columns: "names",
+      ...rowFlags,
       limit: true,
       onBadRow: true,
       system: "text",

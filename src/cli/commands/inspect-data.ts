@@ -7,6 +7,7 @@ import { ConfigError } from "../../errors.ts";
 import { dataInspectionShape, inspectData } from "../../inspection/data.ts";
 import { dataReportPage } from "../../inspection/page.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
+import { lengthFlags } from "../flag-groups.ts";
 import { fetchNamed } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { dataReportLines } from "../terminal/data-report.ts";
@@ -39,7 +40,7 @@ export const inspectDataCommand: CommandDefinition<typeof schema> = {
       limit: true,
       chat: true,
     },
-    Length: { maxLength: true, maxPromptLength: true, truncation: true },
+    Length: lengthFlags,
     Report: { show: true, examples: true, json: true, html: "file" },
   },
   examples: [

@@ -13,6 +13,7 @@ import {
   scoreSchema,
 } from "../../evaluation/score.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
+import { lengthFlags, rowFlags } from "../flag-groups.ts";
 import { fetchNamed } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
@@ -40,14 +41,13 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
       rewardModel: "folder",
       adapter: "folder",
       data: "files",
-      format: "shape",
-      columns: "names",
+      ...rowFlags,
       output: "file",
       limit: true,
       chat: true,
       onBadRow: true,
     },
-    Length: { maxLength: true, maxPromptLength: true, truncation: true },
+    Length: lengthFlags,
     Machine: { threads: true, microBatchTokens: true },
   },
   examples: [

@@ -11,6 +11,7 @@ import { tune } from "../../training/run.ts";
 import { readRunConfig } from "../../training/run-directory.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { readConfigFile, type Settings } from "../config-file.ts";
+import { lengthFlags, rowFlags } from "../flag-groups.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings, layered } from "../settings.ts";
 import { endedText, stoppedText, stoppingText } from "../stopped.ts";
@@ -50,16 +51,13 @@ function trainingCommand(method: Method): CommandDefinition {
         data: "files",
         evalData: "files",
         mixture: true,
-        format: "shape",
-        columns: "names",
+        ...rowFlags,
         ...Object.fromEntries(rowKeys.filter((key) => key in schema.shape).map((key) => [key, true])),
         limit: true,
         shuffle: true,
         chat: true,
         onBadRow: true,
-        maxLength: true,
-        maxPromptLength: true,
-        truncation: true,
+        ...lengthFlags,
       },
       Objective: Object.fromEntries(objective.map((key) => [key, placeholders[key] ?? true])),
       Tuning: { tuning: true, loraRank: true, loraAlpha: true, loraTargets: true, rsLora: true, adapter: "folder" },
