@@ -5,10 +5,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 
-export const SMOLLM2 = fileURLToPath(
-  new URL("../../../shared/models/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url),
-);
-export const STORIES = fileURLToPath(new URL("../../../shared/models/stories260K", import.meta.url));
 export const TINY_GGUF = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
 
 export function golden<T>(name: string): T {

@@ -1,5 +1,5 @@
 /** Golden ids: tests/reference/checkpoints_tokenizer.py (transformers and the tokenizers library). */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, test } from "vitest";
@@ -8,7 +8,8 @@ import { RandomAccessFile } from "../../src/checkpoints/files.ts";
 import { type MetadataValue, readGgufHeader } from "../../src/checkpoints/gguf-header.ts";
 import { GgufMetadata } from "../../src/checkpoints/gguf-metadata.ts";
 import { ggufTokenizer } from "../../src/checkpoints/gguf-tokenizer.ts";
-import { golden, SMOLLM2, STORIES, TINY_GGUF } from "./fixtures.ts";
+import { SMOLLM2, STORIES, sharedMissing } from "../support/shared.ts";
+import { golden, TINY_GGUF } from "./fixtures.ts";
 
 interface Golden {
   readonly texts: string[];
@@ -40,9 +41,9 @@ function idsOf(tokenizer: Tokenizer, texts: readonly string[]): number[][] {
   return texts.map((text) => tokenizer.encode(text, { add_special_tokens: false }).ids);
 }
 
-describe.skipIf(!existsSync(SMOLLM2))("SmolLM2's GGUF (from ../shared/models, where it is)", () => {
-  const metadata = existsSync(SMOLLM2) ? metadataOf(SMOLLM2) : new Map<string, MetadataValue>();
-  const tokenizer = existsSync(SMOLLM2) ? load(filesOf(metadata)) : undefined;
+describe.skipIf(sharedMissing)("SmolLM2's GGUF (from ../shared/models, where it is)", () => {
+  const metadata = !sharedMissing ? metadataOf(SMOLLM2) : new Map<string, MetadataValue>();
+  const tokenizer = !sharedMissing ? load(filesOf(metadata)) : undefined;
 
   test("gives the ids of SmolLM2's own tokenizer", () => {
     expect(idsOf(tokenizer!, reference.texts)).toEqual(reference.smollm);
@@ -134,7 +135,7 @@ describe("a SentencePiece vocabulary with scores", () => {
     expect(tokenizer.encode("Once", { add_special_tokens: false }).tokens.join("")).toBe("Once");
   });
 
-  test.skipIf(!existsSync(STORIES))(
+  test.skipIf(sharedMissing)(
     "is read back as the merges of stories260K's tokenizer.json (from ../shared/models)",
     () => {
       const original = JSON.parse(readFileSync(join(STORIES, "tokenizer.json"), "utf8")) as JsonObject;

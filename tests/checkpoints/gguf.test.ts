@@ -1,19 +1,19 @@
 /** Golden numbers: tests/reference/checkpoints_tiny_gguf.py and checkpoints_models.py (the `gguf` package and transformers). */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Checkpoint, JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { openGguf } from "../../src/checkpoints/gguf.ts";
 import { fitLlama3Scaling } from "../../src/checkpoints/rope-factors.ts";
+import { SMOLLM2, sharedMissing } from "../support/shared.ts";
 import {
   type GgufEntry,
   type GgufParts,
   ggufBytes,
   golden,
   messageOf,
-  SMOLLM2,
   TINY_GGUF,
   temporaryFile,
   temporaryFolder,
@@ -135,7 +135,7 @@ describe("a Llama model that the gguf package wrote", () => {
   });
 });
 
-describe.skipIf(!existsSync(SMOLLM2))("SmolLM2-135M-Instruct.Q4_1.gguf (from ../shared/models, where it is)", () => {
+describe.skipIf(sharedMissing)("SmolLM2-135M-Instruct.Q4_1.gguf (from ../shared/models, where it is)", () => {
   const expected = golden<{ SmolLM2: { config: JsonObject; tensors: GoldenTensors } }>("models.json").SmolLM2;
 
   test("has the settings and, bit for bit, the weights that transformers reads", () => {

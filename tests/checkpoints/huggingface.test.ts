@@ -7,7 +7,8 @@ import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { type FolderContents, openFolder, writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { writeSafetensorsFile } from "../../src/checkpoints/safetensors-writer.ts";
-import { golden, messageOf, STORIES, safetensorsBytes, TINY_GGUF, temporaryFolder, withoutFolder } from "./fixtures.ts";
+import { STORIES, sharedMissing } from "../support/shared.ts";
+import { golden, messageOf, safetensorsBytes, TINY_GGUF, temporaryFolder, withoutFolder } from "./fixtures.ts";
 
 const vector = (name: string, ...values: number[]) => ({
   name,
@@ -313,7 +314,7 @@ describe("openCheckpoint tells formats apart by what is there", () => {
 
 const shardName = "model-00001-of-00003.safetensors";
 
-describe.skipIf(!existsSync(STORIES))("stories260K (from ../shared/models, where it is)", () => {
+describe.skipIf(sharedMissing)("stories260K (from ../shared/models, where it is)", () => {
   test("has the settings and, bit for bit, the weights that transformers reads", async () => {
     const expected = golden<{
       stories260K: { config: JsonObject; tensors: Record<string, { shape: number[]; sha256: string }> };

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
 import { loadExamples, loadPrompts, type PreferenceOptions, visitExamples } from "../../src/data/load.ts";
 import type { GivenSource } from "../../src/data/sources.ts";
 import { ConfigError, DataError } from "../../src/errors.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { byteFiles, hhPath, sharedMissing } from "../text/tokenizers.ts";
+import { HH_PAIRS, POLITE, sharedMissing } from "../support/shared.ts";
+import { byteFiles } from "../text/tokenizers.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 
 const { folder, write } = temporaryFiles();
@@ -226,11 +226,9 @@ test("a value that is nested without end is one row's problem", async () => {
   expect(ledger.toJSON()).toMatchObject({ dropped: 2 });
 });
 
-const politePath = fileURLToPath(new URL("../../../shared/data/polite-instructions.json", import.meta.url));
-
-describe.skipIf(sharedMissing || !existsSync(politePath))("the real files (need ../shared)", () => {
+describe.skipIf(sharedMissing)("the real files (need ../shared)", () => {
   test("polite-instructions is Alpaca's, HH is raw text", async () => {
-    const { ledger } = await load([politePath, hhPath], { maxLength: 2000, maxPromptLength: 1500, limit: 1200 });
+    const { ledger } = await load([POLITE, HH_PAIRS], { maxLength: 2000, maxPromptLength: 1500, limit: 1200 });
     expect(ledger.toJSON()).toMatchObject({
       shape: "alpaca, hh",
       sources: [{ name: "polite-instructions", read: 1100 }, { name: "hh-rlhf-harmless-base-test" }],

@@ -14,7 +14,8 @@ import { readRows } from "../../src/data/read.ts";
 import { ConfigError, DataError } from "../../src/errors.ts";
 import { tokenizeCompletions } from "../../src/text/boundary.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { byteFiles, hhPath, sharedMissing, smollm2, stories260K } from "../text/tokenizers.ts";
+import { HH_PAIRS, sharedMissing } from "../support/shared.ts";
+import { byteFiles, smollm2, stories260K } from "../text/tokenizers.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 import { examplesOf } from "./shapes/rows.ts";
 
@@ -333,7 +334,7 @@ describe.skipIf(sharedMissing)("HH's 2,312 rows (need ../shared)", () => {
   test("load with SmolLM2's tokenizer, each of them used", async () => {
     const tokenizer = await smollm2();
     const { examples, ledger } = await loadPreferences({
-      files: hhPath,
+      files: HH_PAIRS,
       tokenizer,
       maxLength: 512,
       maxPromptLength: 256,
@@ -353,7 +354,7 @@ describe.skipIf(sharedMissing)("HH's 2,312 rows (need ../shared)", () => {
   test("begin with BOS once with stories260K's tokenizer", async () => {
     const tokenizer = stories260K();
     const { examples } = await loadPreferences({
-      files: hhPath,
+      files: HH_PAIRS,
       tokenizer,
       maxLength: 512,
       maxPromptLength: 256,
@@ -379,7 +380,7 @@ describe.skipIf(sharedMissing)("HH's 2,312 rows (need ../shared)", () => {
       const summary = (ids: Int32Array) => [ids.length, createHash("sha256").update(ids).digest("hex").slice(0, 16)];
       const tokenizer = await smollm2();
       const found: Entry[] = [];
-      for await (const row of readRows(hhPath)) {
+      for await (const row of readRows(HH_PAIRS)) {
         if (!expected.has(row.origin.line) || !("value" in row)) continue;
         const { prompt, completions } = examplesOf("pairs", row.value)[0]!;
         const text = tokenizeCompletions(tokenizer, prompt, completions, { chat: kind === "chat" });

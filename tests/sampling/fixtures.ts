@@ -1,7 +1,6 @@
 /** What the sampling tests share: a tiny random model, and generation without a cache to hold generation with one against. */
 
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import { checkpointParameters, type LanguageModel, rotaryInputValues, type Weights } from "../../src/models/index.ts";
 import { llama } from "../../src/models/llama.ts";
 import type { Parameters } from "../../src/models/parameters.ts";
@@ -11,11 +10,6 @@ import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Executable, Runtime } from "../../src/runtime/runtime.ts";
 import { type GenerateOptions, type Generation, Generator } from "../../src/sampling/index.ts";
 import { input, matmul } from "../../src/tensor/index.ts";
-
-const shared = (path: string) => fileURLToPath(new URL(`../../../shared/models/${path}`, import.meta.url));
-export const SMOLLM2 = shared("SmolLM2-135M-Instruct.Q4_1.gguf");
-export const STORIES = shared("stories260K");
-export const hasModels = existsSync(SMOLLM2) && existsSync(STORIES);
 
 export function golden<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(`../golden/sampling/${name}`, import.meta.url), "utf8")) as T;

@@ -5,7 +5,8 @@ import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { loadWeights, modelFor } from "../../src/models/index.ts";
 import { stopTokens } from "../../src/sampling/index.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { generate, golden, hasModels, recompute, SMOLLM2, STORIES } from "./fixtures.ts";
+import { SMOLLM2, STORIES, sharedMissing } from "../support/shared.ts";
+import { generate, golden, recompute } from "./fixtures.ts";
 
 interface GoldenGeneration {
   readonly prompt: string;
@@ -15,7 +16,7 @@ interface GoldenGeneration {
   readonly text: string;
 }
 
-describe.skipIf(!hasModels)("the shared models generate what transformers generates (needs ../shared/models)", () => {
+describe.skipIf(sharedMissing)("the shared models generate what transformers generates (needs ../shared)", () => {
   const expected = golden<Record<"SmolLM2" | "stories260K", GoldenGeneration[]>>("generate.json");
 
   async function open(path: string) {

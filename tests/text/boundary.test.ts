@@ -5,7 +5,8 @@ import { CheckpointError, ConfigError } from "../../src/errors.ts";
 import { promptIds, tokenizeCompletions } from "../../src/text/boundary.ts";
 import { ConversationError, type Message } from "../../src/text/chat.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { byteFiles, sharedMissing, smollm2, stories260K } from "./tokenizers.ts";
+import { sharedMissing } from "../support/shared.ts";
+import { byteFiles, smollm2, stories260K } from "./tokenizers.ts";
 
 interface GoldenPair {
   prompt: string;

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { promptIds } from "../../src/text/boundary.ts";
 import { ChatTemplate, ConversationError, type Message } from "../../src/text/chat.ts";
-import { sharedMissing, smollm2 } from "./tokenizers.ts";
+import { sharedMissing } from "../support/shared.ts";
+import { smollm2 } from "./tokenizers.ts";
 
 const golden = JSON.parse(readFileSync(new URL("../golden/text/chat.json", import.meta.url), "utf8")) as {
   tokens: { bos: string; eos: string };

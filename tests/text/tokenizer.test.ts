@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { CheckpointError } from "../../src/errors.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { byteFiles, sharedMissing, smollm2, stories260K, storiesFiles } from "./tokenizers.ts";
+import { sharedMissing } from "../support/shared.ts";
+import { byteFiles, smollm2, stories260K, storiesFiles } from "./tokenizers.ts";
 
 interface GoldenText {
   text: string;

@@ -1,25 +1,18 @@
 /** The tokenizers that the tests of text and data use. */
 
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import type { JsonObject, TokenizerFiles } from "../../src/checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-
-const shared = (path: string) => fileURLToPath(new URL(`../../../shared/${path}`, import.meta.url));
-
-export const smollm2Path = shared("models/SmolLM2-135M-Instruct.Q4_1.gguf");
-export const storiesPath = shared("models/stories260K");
-export const hhPath = shared("data/hh-rlhf-harmless-base-test.jsonl.gz");
-export const sharedMissing = ![smollm2Path, storiesPath, hhPath].every((path) => existsSync(path));
+import { SMOLLM2, STORIES } from "../support/shared.ts";
 
 export async function smollm2(): Promise<Tokenizer> {
-  using checkpoint = await openCheckpoint(smollm2Path);
+  using checkpoint = await openCheckpoint(SMOLLM2);
   return tokenizerFromFiles(checkpoint.tokenizer);
 }
 
 export function storiesFiles(): TokenizerFiles {
-  const read = (name: string) => JSON.parse(readFileSync(`${storiesPath}/${name}`, "utf8")) as JsonObject;
+  const read = (name: string) => JSON.parse(readFileSync(`${STORIES}/${name}`, "utf8")) as JsonObject;
   return { tokenizer: read("tokenizer.json"), config: read("tokenizer_config.json") };
 }
 

@@ -7,7 +7,8 @@ import type { TokenizedText } from "../../src/text/boundary.ts";
 import { ConversationError, type Message } from "../../src/text/chat.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { tokenizeText } from "../../src/text/turns.ts";
-import { byteFiles, sharedMissing, smollm2, stories260K } from "./tokenizers.ts";
+import { sharedMissing } from "../support/shared.ts";
+import { byteFiles, smollm2, stories260K } from "./tokenizers.ts";
 
 const template = (name: string) => readFileSync(new URL(`./templates/${name}.jinja`, import.meta.url), "utf8");
 const golden = (name: string) => JSON.parse(readFileSync(new URL(`../golden/text/${name}`, import.meta.url), "utf8"));
