@@ -4,6 +4,8 @@
  * texts need no tokenizing but looking up. Where else a new piece begins for certain is found by trying.
  */
 
+import { hashWith, NO_CHARACTERS, WordTable } from "./word-table.ts";
+
 /** Where a new piece begins whatever stands around it: the codes of the characters after which it does. */
 export interface Openings {
   /** At a space and a letter, besides after letters. */
@@ -13,7 +15,7 @@ export interface Openings {
 }
 
 /** Beyond this many stretches those are forgotten that came up the longest ago. A language's running text is nearly all made of 30,000 words. */
-const CAPACITY = 100_000;
+const CAPACITY = 2 ** 18;
 /** A longer stretch (code, a text without spaces) is not likely to come again. */
 const LONGEST = 64;
 
@@ -21,49 +23,73 @@ const SPACE = 0x20;
 const LINE_END = 0x0a;
 
 export class WordCache {
-  private recent = new Map<string, readonly number[]>();
-  private older = new Map<string, readonly number[]>();
+  private recent: WordTable;
+  private older: WordTable;
   private buffer = new Int32Array(1024);
 
   constructor(
     private readonly encode: (text: string) => readonly number[],
     private readonly openings: Openings = { words: new Set(), lines: new Set() },
-    private readonly capacity = CAPACITY,
-  ) {}
+    capacity = CAPACITY,
+  ) {
+    this.recent = new WordTable(capacity / 2);
+    this.older = new WordTable(1);
+  }
 
   /** The ids of a text. */
   idsOf(text: string): Int32Array {
     let count = 0;
     let start = 0;
-    for (let end = this.nextStart(text, 1); ; end = this.nextStart(text, end + 1)) {
-      const ids = this.lookUp(text.slice(start, end));
-      if (count + ids.length > this.buffer.length) this.grow(count + ids.length);
-      for (let i = 0; i < ids.length; i++) this.buffer[count++] = ids[i]!;
-      if (end === text.length) return this.buffer.slice(0, count);
-      start = end;
+    let hash = NO_CHARACTERS;
+    for (let at = 0; at <= text.length; at++) {
+      if (at === text.length || (at > 0 && this.startsPiece(text, at))) {
+        count = this.take(text, start, at, hash, count);
+        start = at;
+        hash = NO_CHARACTERS;
+      }
+      hash = hashWith(hash, text.charCodeAt(at));
     }
+    return this.buffer.slice(0, count);
   }
 
-  private lookUp(stretch: string): readonly number[] {
-    if (stretch.length > LONGEST) return this.encode(stretch);
-    const recent = this.recent.get(stretch);
-    if (recent !== undefined) return recent;
-    const ids = this.older.get(stretch) ?? this.encode(stretch);
-    if (2 * this.recent.size >= this.capacity) [this.older, this.recent] = [this.recent, new Map()];
-    this.recent.set(detached(stretch), ids);
-    return ids;
+  /** Puts the ids of a stretch into the buffer behind the first `count`, and returns how many are there then. */
+  private take(text: string, start: number, end: number, hash: number, count: number): number {
+    const { recent, older } = this;
+    const known = recent.find(text, start, end, hash);
+    if (known > 0) return this.copy(recent, known, count);
+    const before = older.find(text, start, end, hash);
+    const after =
+      before > 0 ? this.copy(older, before, count) : this.append(this.encode(text.slice(start, end)), count);
+    if (end - start <= LONGEST) this.keep(text, start, end, hash, this.buffer.subarray(count, after));
+    return after;
   }
 
-  /** The next index from `from` on at which a new piece begins for certain; the text's length where there is none. */
-  private nextStart(text: string, from: number): number {
-    const { words, lines } = this.openings;
-    for (let at = from; at < text.length; at++) {
-      const code = text.charCodeAt(at);
-      if (code === LINE_END && lines.has(text.charCodeAt(at - 1))) return at;
-      if (code !== SPACE || at + 1 === text.length || !isLetterAt(text, at + 1)) continue;
-      if (words.has(text.charCodeAt(at - 1)) || isLetterBefore(text, at)) return at;
+  private copy(table: WordTable, at: number, count: number): number {
+    const after = count + table.idCount(at);
+    if (after > this.buffer.length) this.grow(after);
+    table.copyIds(at, this.buffer, count);
+    return after;
+  }
+
+  private append(ids: readonly number[], count: number): number {
+    if (count + ids.length > this.buffer.length) this.grow(count + ids.length);
+    this.buffer.set(ids, count);
+    return count + ids.length;
+  }
+
+  private keep(text: string, start: number, end: number, hash: number, ids: Int32Array): void {
+    if (this.recent.size === this.recent.capacity) {
+      [this.older, this.recent] = [this.recent, new WordTable(this.recent.capacity)];
     }
-    return text.length;
+    this.recent.add(text, start, end, hash, ids);
+  }
+
+  /** Whether a new piece begins at an index above 0 for certain. */
+  private startsPiece(text: string, at: number): boolean {
+    const code = text.charCodeAt(at);
+    if (code === LINE_END) return this.openings.lines.has(text.charCodeAt(at - 1));
+    if (code !== SPACE || at + 1 === text.length || !isLetterAt(text, at + 1)) return false;
+    return isLetterBefore(text, at) || this.openings.words.has(text.charCodeAt(at - 1));
   }
 
   private grow(size: number): void {
@@ -71,13 +97,6 @@ export class WordCache {
     buffer.set(this.buffer);
     this.buffer = buffer;
   }
-}
-
-/** A copy: the slice of a text keeps all of the text in memory. */
-function detached(slice: string): string {
-  const codes = new Array<number>(slice.length);
-  for (let i = 0; i < slice.length; i++) codes[i] = slice.charCodeAt(i);
-  return String.fromCharCode(...codes);
 }
 
 function isLetterAt(text: string, at: number): boolean {

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { exactPreTokenizer } from "../../src/text/pretokenizer.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { findOpenings, WordCache } from "../../src/text/word-cache.ts";
+import { NO_CHARACTERS, WordTable } from "../../src/text/word-table.ts";
 
 const file = new URL("../../examples/film-reviews/model/tokenizer.json", import.meta.url);
 const json = JSON.parse(readFileSync(file, "utf8")) as JsonObject;
@@ -87,6 +88,29 @@ describe("words that were seen before", () => {
       "an end that nobody saw coming",
     ];
     for (const text of [...texts, ...texts, texts.join(" ")]) expect([...cache.idsOf(text)]).toEqual(wholly(text));
+  });
+
+  test("are told apart by every character, and not kept where the table has no place for them", () => {
+    const table = new WordTable(2);
+    const hash = NO_CHARACTERS;
+    table.add("a film", 0, 6, hash, [1, 2]);
+    table.add("a fill", 0, 6, hash, [3]);
+    table.add("a fist", 0, 6, hash, [4]);
+    const ids = (text: string) => {
+      const at = table.find(`the ${text}`, 4, 4 + text.length, hash);
+      const into = new Int32Array(at === 0 ? 0 : table.idCount(at));
+      if (at > 0) table.copyIds(at, into, 0);
+      return [...into];
+    };
+    expect(["a film", "a fill", "a fist", "a fil"].map(ids)).toEqual([[1, 2], [3], [], []]);
+  });
+
+  test("made to have one hash take no longer than others", () => {
+    const table = new WordTable(100_000);
+    for (let i = 0; i < 100_000; i++) table.add(String(i).padStart(6, "0"), 0, 6, 7, [i]);
+    expect(table.size).toBeLessThan(100);
+    expect(table.find("000000", 0, 6, 7)).toBeGreaterThan(0);
+    expect(table.find("099999", 0, 6, 7)).toBe(0);
   });
 
   test("leave the ids that were handed out as they are", () => {
