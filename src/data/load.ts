@@ -307,13 +307,21 @@ function fitToLimits(text: TokenizedText, origin: RowOrigin, options: Preference
  * completion is labelled desirable and not.
  */
 function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
-  const keysOf = ({ prompt, completions }: (typeof examples)[number]) =>
-    completions.map((ids) => `${examples.length > 1 ? prompt.join() : ""};${ids.join()}`);
-  // Several pairs of one row have completions in common.
+  const refuse = (identical: boolean) => {
+    if (identical) throw new RowProblem("identical completions", message);
+  };
+  // Several pairs of one row have completions in common; labelled ones are each an example.
   const together = examples.every(({ completions }) => completions.length === 1);
-  for (const keys of together ? [examples.flatMap(keysOf)] : examples.map(keysOf)) {
-    if (new Set(keys).size < keys.length) throw new RowProblem("identical completions", message);
-  }
+  if (!together) examples.forEach(({ completions }) => refuse(anyTwo(completions, sameIds)));
+  else refuse(anyTwo(examples, (a, b) => sameIds(a.completions[0]!, b.completions[0]!) && sameIds(a.prompt, b.prompt)));
+}
+
+function anyTwo<T>(items: readonly T[], alike: (a: T, b: T) => boolean): boolean {
+  return items.some((item, i) => items.slice(0, i).some((earlier) => alike(earlier, item)));
+}
+
+function sameIds(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((id, i) => id === b[i]);
 }
 
 /** A conversation that the chat template refuses is a row that can't be used. */

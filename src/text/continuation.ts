@@ -32,7 +32,10 @@ export function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: numbe
       "The tokenizer names no end-of-text token, so a completion can't be ended. Set eos_token in tokenizer_config.json.",
     );
   }
-  return Int32Array.from([...ids, tokenizer.eosId]);
+  const ended = new Int32Array(ids.length + 1);
+  ended.set(ids);
+  ended[ids.length] = tokenizer.eosId;
+  return ended;
 }
 
 export interface TokenizedPassages {
