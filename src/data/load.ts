@@ -307,17 +307,18 @@ function fitToLimits(text: TokenizedText, origin: RowOrigin, options: Preference
  * completion is labelled desirable and not.
  */
 function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
-  const refuse = (identical: boolean) => {
-    if (identical) throw new RowProblem("identical completions", message);
-  };
   // Several pairs of one row have completions in common; labelled ones are each an example.
   const together = examples.every(({ completions }) => completions.length === 1);
-  if (!together) examples.forEach(({ completions }) => refuse(anyTwo(completions, sameIds)));
-  else refuse(anyTwo(examples, (a, b) => sameIds(a.completions[0]!, b.completions[0]!) && sameIds(a.prompt, b.prompt)));
+  const groups = together
+    ? [examples.map(({ prompt, completions }) => [prompt, ...completions])]
+    : examples.map(({ completions }) => completions.map((ids) => [ids]));
+  if (groups.some(hasCopies)) throw new RowProblem("identical completions", message);
 }
 
-function anyTwo<T>(items: readonly T[], alike: (a: T, b: T) => boolean): boolean {
-  return items.some((item, i) => items.slice(0, i).some((earlier) => alike(earlier, item)));
+function hasCopies(texts: readonly (readonly Int32Array[])[]): boolean {
+  const [first, second] = texts;
+  if (first && second && texts.length === 2) return first.every((ids, i) => sameIds(ids, second[i]!));
+  return new Set(texts.map((parts) => parts.map((ids) => ids.join()).join(";"))).size < texts.length;
 }
 
 function sameIds(a: Int32Array, b: Int32Array): boolean {
