@@ -1,18 +1,14 @@
 /** Runs on several sources: mixed by weight, of different kinds and shapes, told of each by itself. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import type { LedgerReport } from "../../src/data/ledger.ts";
 import { ConfigError, RunError } from "../../src/errors.ts";
-import type { Metrics } from "../../src/training/observer.ts";
 import { type DpoOptions, dpo } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-mixture-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, metricsOf, read } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const lines = writePairs(at("lines.jsonl"), 6);
@@ -34,17 +30,10 @@ const options = (output: string, changes: Partial<DpoOptions> = {}): DpoOptions 
   ...changes,
 });
 
-const read = (...names: string[]) => readFileSync(at(...names), "utf8");
-const metricsOf = (name: string) =>
-  read(name, "metrics.jsonl")
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as Metrics);
-
 describe("a run on a mixture", () => {
   it("has its rows by weight, and tells of each source", async () => {
     await dpo(options("whole"));
-    const { train } = JSON.parse(read("whole", "data.json")) as { train: LedgerReport };
+    const { train } = json("whole", "data.json") as { train: LedgerReport };
     expect(train).toMatchObject({
       shape: "preference",
       read: 8,
@@ -62,8 +51,7 @@ describe("a run on a mixture", () => {
   });
 
   it("goes on after an interruption as if there had been none", async () => {
-    const stop = new AbortController();
-    await dpo(options("parts"), { signal: stop.signal, observer: { onStep: () => stop.abort() } });
+    await dpo(options("parts"), interruptAfter(1));
     await dpo(options("parts"), { resume: true });
     const losses = (name: string) => metricsOf(name).map((line) => [line.loss, line["loss@lines"], line["loss@table"]]);
     expect(losses("parts")).toEqual(losses("whole"));

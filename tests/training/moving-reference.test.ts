@@ -3,10 +3,8 @@
  * a run that is interrupted and resumed has the same reference, bit for bit.
  */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { packExamples } from "../../src/data/microbatch.ts";
 import { rotaryInputValues } from "../../src/models/index.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
@@ -16,6 +14,7 @@ import { continuedPolicy, fullPolicy, type LoraOptions, loraPolicy, type Policy 
 import { scoreProgram } from "../../src/training/step.ts";
 import { type DpoOptions, dpo } from "../../src/training/tuners.ts";
 import { numbers } from "../support/programs.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const weights = tinyWeights();
@@ -166,9 +165,7 @@ describe("what a moving reference holds", () => {
   });
 });
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-moving-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, metricsOf, read } = runsFolder();
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 8);
 const evalData = writePairs(at("held-out.jsonl"), 2, 100);
@@ -189,31 +186,21 @@ const settings: Omit<DpoOptions, "output"> = {
 };
 
 async function run(name: string, changes: Partial<DpoOptions>, { stopAfter = 0, resume = false } = {}) {
-  const abort = new AbortController();
-  let steps = 0;
-  const onStep = () => {
-    if (++steps === stopAfter) abort.abort();
-  };
   const options = { ...settings, ...changes, output: at(name) };
-  return await dpo(options, { signal: abort.signal, resume, observer: { onStep } });
-}
-
-function lines(name: string): Record<string, number>[] {
-  const text = readFileSync(at(name, "metrics.jsonl"), "utf8").trimEnd();
-  return text.split("\n").map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 }));
+  return await dpo(options, interruptAfter(stopAfter, { resume }));
 }
 
 describe("a run whose reference follows the policy", () => {
   it("starts anew at each hard update: the loss of the step after it is ln 2, and each line says against what", async () => {
     await run("hard", { syncReference: 2, referenceMixup: 1 });
-    const trained = lines("hard").filter((line) => "loss" in line);
+    const trained = metricsOf("hard").filter((line) => "loss" in line);
     expect(trained.map(({ reference_step }) => reference_step)).toEqual([0, 0, 2, 2, 4, 4]);
     for (const line of trained.filter(({ step }) => step! % 2 === 1)) {
       expect(line.loss).toBeCloseTo(Math.LN2, 6);
       expect(line.kl).toBeLessThan(1e-8);
     }
     for (const line of trained.filter(({ step }) => step! % 2 === 0)) expect(line.kl).toBeGreaterThan(1e-6);
-    const evaluated = lines("hard").filter((line) => "eval_loss" in line);
+    const evaluated = metricsOf("hard").filter((line) => "eval_loss" in line);
     expect(evaluated.map(({ step, reference_step }) => [step, reference_step])).toEqual([
       [0, 0],
       [2, 0],
@@ -235,10 +222,8 @@ describe("a run whose reference follows the policy", () => {
     // After 1, 2 and 3 steps: before, at and after an update.
     for (const [i, stopAfter] of [1, 1, 1].entries()) await run(`${name} parts`, changes, { stopAfter, resume: i > 0 });
     await run(`${name} parts`, changes, { resume: true });
-    expect(lines(`${name} parts`)).toEqual(lines(`${name} whole`));
-    expect(readFileSync(at(`${name} parts`, "samples.jsonl"), "utf8")).toBe(
-      readFileSync(at(`${name} whole`, "samples.jsonl"), "utf8"),
-    );
+    expect(metricsOf(`${name} parts`)).toEqual(metricsOf(`${name} whole`));
+    expect(read(`${name} parts`, "samples.jsonl")).toBe(read(`${name} whole`, "samples.jsonl"));
     const result = moving.tuning === "full" ? "model" : "adapter";
     const bytes = (run: string) => {
       const file = readdirSync(at(run, result)).find((name) => name.endsWith(".safetensors"))!;

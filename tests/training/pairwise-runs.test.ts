@@ -1,30 +1,24 @@
 /** Whole runs of objectives over pairs: several at once, rows with margins, and what is remembered over an interruption. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { DataError } from "../../src/errors.ts";
 import type { RunControl } from "../../src/training/run.ts";
 import { type DpoOptions, dpo } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-pairwise-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, lines, metricsOf, writeLines } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 6);
-const rows = readFileSync(data, "utf8")
-  .trimEnd()
-  .split("\n")
-  .map((line) => JSON.parse(line) as Record<string, unknown>);
+const rows = lines<Record<string, unknown>>("pairs.jsonl");
 
 /** The same rows with further fields. */
-function withFields(name: string, fields: (row: number) => Record<string, unknown>): string {
-  writeFileSync(at(name), rows.map((row, i) => `${JSON.stringify({ ...row, ...fields(i) })}\n`).join(""));
-  return at(name);
-}
+const withFields = (name: string, fields: (row: number) => Record<string, unknown>) =>
+  writeLines(
+    name,
+    rows.map((row, i) => ({ ...row, ...fields(i) })),
+  );
 
 const run = (output: string, changes: Partial<DpoOptions>, control?: RunControl) =>
   dpo(
@@ -43,19 +37,13 @@ const run = (output: string, changes: Partial<DpoOptions>, control?: RunControl)
     control,
   );
 
-const metrics = (output: string) =>
-  readFileSync(at(output, "metrics.jsonl"), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, number>);
-
 describe("several objectives", () => {
   it("are added up by their weights, and each is told of by itself", async () => {
     await run("sum", { loss: "sigmoid,bco_pair,sft", lossWeights: "0.8,0.2,1" });
-    const [first] = metrics("sum");
+    const [first] = metricsOf("sum");
     expect(first!["loss/sigmoid"]).toBeCloseTo(Math.LN2, 5);
     expect(first!["loss/bco_pair"]).toBeCloseTo(2 * Math.LN2, 5);
-    for (const line of metrics("sum")) {
+    for (const line of metricsOf("sum")) {
       const parts = 0.8 * line["loss/sigmoid"]! + 0.2 * line["loss/bco_pair"]! + line["loss/sft"]!;
       expect(line.loss).toBeCloseTo(parts, 4);
     }
@@ -70,12 +58,12 @@ describe("an offset a row", () => {
     const settings = { data: withFields("margins.jsonl", (i) => ({ margin: margins[i]! })), maxSteps: 1 };
     await run("linear", { ...settings, offsetAlpha: 0.6 });
     const mean = (of: (margin: number) => number) => margins.slice(0, 3).reduce((n, m) => n + of(m) / 3, 0);
-    expect(metrics("linear")[0]!.loss).toBeCloseTo(
+    expect(metricsOf("linear")[0]!.loss).toBeCloseTo(
       mean((m) => softplus(0.6 * m)),
       5,
     );
     await run("log", { ...settings, offsetAlpha: 0.6, offsetScale: "log" });
-    expect(metrics("log")[0]!.loss).toBeCloseTo(
+    expect(metricsOf("log")[0]!.loss).toBeCloseTo(
       mean((m) => softplus(0.6 * Math.log(m))),
       5,
     );
@@ -99,11 +87,9 @@ describe("the shift of bco_pair", () => {
   it("goes through a checkpoint: a resumed run goes on as if it had never stopped", async () => {
     const settings = { loss: "bco_pair", rewardShift: true, batchSize: 2 };
     await run("whole", settings);
-    const abort = new AbortController();
-    const observer = { onStep: () => abort.abort() };
-    await run("stopped", settings, { observer, signal: abort.signal });
+    await run("stopped", settings, interruptAfter(1));
     await run("stopped", settings, { resume: true });
-    const losses = (name: string) => metrics(name).map(({ loss }) => loss);
+    const losses = (name: string) => metricsOf(name).map(({ loss }) => loss);
     expect(losses("whole")).toHaveLength(3);
     expect(losses("stopped")).toEqual(losses("whole"));
   });

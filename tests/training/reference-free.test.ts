@@ -1,18 +1,15 @@
 /** Whole runs of ORPO, SimPO and CPO: they learn their pairs without a reference, and their losses know the whole step. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { existsSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { cpo, orpo, simpo } from "../../src/training/tuners.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-reference-free-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json } = scratchFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 6);
@@ -55,7 +52,7 @@ describe.each(cases)("%s --loss %s", (name, loss, changes) => {
     expect(result.result).toBe(at(output, "adapter"));
     expect(existsSync(at(output, "reference.jsonl"))).toBe(false);
     expect(steps.at(-1)!.loss).toBeLessThan(steps[0]!.loss!);
-    expect(JSON.parse(readFileSync(at(output, "config.json"), "utf8"))).toMatchObject({ method: name });
+    expect(json(output, "config.json")).toMatchObject({ method: name });
   });
 
   it("is the same in any micro-batches", async () => {

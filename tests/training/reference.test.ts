@@ -1,17 +1,14 @@
 /** The reference's scores: computed once an example by its content, and the same when they come back from disk. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import type { CompletionScore } from "../../src/training/engine.ts";
 import { fingerprint, ReferenceScores } from "../../src/training/reference.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { tinyPairs, tinyWeights } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-reference-"));
-const file = join(folder, "reference.jsonl");
-afterAll(() => rmSync(folder, { recursive: true }));
+const file = scratchFolder().at("reference.jsonl");
 beforeEach(() => rmSync(file, { force: true }));
 
 /** Counts the runs of the model that stands behind a store; every run gives other values, as rounding may. */

@@ -1,15 +1,14 @@
 /** Reference data beside preference data: which rows join each step, what a run says of them, and resuming with them. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { ConfigError, DataError, RunError } from "../../src/errors.ts";
 import type { Metrics, RunObserver, RunSummary } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
 import { RoundOrder } from "../../src/training/step-order.ts";
 import { dpo, type MpoOptions, mpo } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 describe("rows that go round", () => {
@@ -44,27 +43,20 @@ describe("rows that go round", () => {
   });
 });
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-regularization-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, metricsOf, writeLines } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 10);
 const evalData = writePairs(at("held-out.jsonl"), 3, 100);
 
-/** Rows of prompt and completion, made of the chosen side of other pairs. */
-function writeCompletions(file: string, count: number): string {
-  const pairs = readFileSync(writePairs(at("others.jsonl"), count, 200), "utf8")
-    .trimEnd()
-    .split("\n");
-  const rows = pairs.map((line) => {
-    const { prompt, chosen } = JSON.parse(line) as { prompt: unknown; chosen: unknown };
-    return JSON.stringify({ prompt, completion: chosen });
-  });
-  writeFileSync(file, `${rows.join("\n")}\n`);
-  return file;
+/** Writes rows of prompt and completion, made of the chosen side of other pairs. */
+function writeCompletions(name: string, count: number): string {
+  writePairs(at("others.jsonl"), count, 200);
+  const pairs = lines<{ prompt: unknown; chosen: unknown }>("others.jsonl");
+  const rows = pairs.map(({ prompt, chosen }) => ({ prompt, completion: chosen }));
+  return writeLines(name, rows);
 }
-const regularizationData = writeCompletions(at("reference.jsonl"), 4);
+const regularizationData = writeCompletions("reference.jsonl", 4);
 
 /** 4 steps of 3 pairs an epoch, with 2 rows of reference data each, which go round more than once. */
 const settings: Omit<MpoOptions, "output"> = {
@@ -89,30 +81,12 @@ async function run(
   changes: Partial<MpoOptions> = {},
   { stopAfter, ...control }: RunControl & { stopAfter?: number } = {},
 ) {
-  const abort = new AbortController();
   const steps: Metrics[] = [];
-  const observer: RunObserver = {
-    ...control.observer,
-    onStep(metrics) {
-      if (steps.push(metrics) === stopAfter) abort.abort();
-    },
-  };
-  const result = await mpo(
-    { ...settings, output: at(name), ...changes },
-    { ...control, observer, signal: abort.signal },
-  );
+  const observer: RunObserver = { ...control.observer, onStep: (metrics) => steps.push(metrics) };
+  const options = { ...settings, output: at(name), ...changes };
+  const result = await mpo(options, interruptAfter(stopAfter, { ...control, observer }));
   return { result, steps };
 }
-
-const json = (...names: string[]) => JSON.parse(readFileSync(at(...names), "utf8"));
-const timeless = (name: string) =>
-  readFileSync(at(name, "metrics.jsonl"), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => {
-      const { examples_per_second, tokens_per_second, ...metrics } = JSON.parse(line) as Metrics;
-      return metrics;
-    });
 
 describe("a run of MPO with reference data", () => {
   let summary: RunSummary;
@@ -162,14 +136,14 @@ describe("a run of MPO with reference data", () => {
     expect((await run(name, {}, { resume: true })).result.result).toBeDefined();
     const weights = (which: string) => readFileSync(at(which, "adapter", "adapter_model.safetensors"));
     expect(weights(name).equals(weights("whole"))).toBe(true);
-    expect(timeless(name)).toEqual(timeless("whole"));
+    expect(metricsOf(name)).toEqual(metricsOf("whole"));
   });
 
   it("can't be resumed on other reference data", async () => {
-    const file = writeCompletions(at("changing.jsonl"), 4);
+    const file = writeCompletions("changing.jsonl", 4);
     const changes = { regularizationData: file };
     await run("changed", changes, { stopAfter: 1 });
-    writeCompletions(file, 3);
+    writeCompletions("changing.jsonl", 3);
     const resumed = run("changed", changes, { resume: true });
     await expect(resumed).rejects.toBeInstanceOf(RunError);
     await expect(resumed).rejects.toThrow(`the rows of ${file}`);

@@ -8,24 +8,21 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { RunObserver, RunResult } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { dpo } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder, timeless } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-resume-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, metricsOf, read } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 10);
@@ -54,38 +51,23 @@ interface Call extends RunControl {
 }
 
 async function run(name: string, settings: Omit<DpoOptions, "output">, { stopAfter, ...control }: Call = {}) {
-  const abort = new AbortController();
-  let steps = 0;
-  const observer: RunObserver = {
-    ...control.observer,
-    onStep(metrics) {
-      control.observer?.onStep?.(metrics);
-      if (++steps === stopAfter) abort.abort();
-    },
-  };
-  return await dpo({ ...settings, output: at(name) }, { signal: abort.signal, ...control, observer });
+  return await dpo({ ...settings, output: at(name) }, interruptAfter(stopAfter, control));
 }
 
-const read = (...names: string[]) => (existsSync(at(...names)) ? readFileSync(at(...names), "utf8") : undefined);
-const lines = (name: string) =>
-  read(name, "metrics.jsonl")!
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, number>);
+const readIfThere = (...names: string[]) => (existsSync(at(...names)) ? read(...names) : undefined);
 
 /** All that a run has come to, but for what depends on the clock. */
 function contents(name: string) {
-  const metrics = lines(name).map((line) => ({ ...line, ...timeless }));
   const result = existsSync(at(name, "adapter")) ? "adapter" : "model";
   return {
-    metrics,
-    samples: read(name, "samples.jsonl"),
-    reference: read(name, "reference.jsonl"),
+    metrics: metricsOf(name),
+    samples: readIfThere(name, "samples.jsonl"),
+    reference: readIfThere(name, "reference.jsonl"),
     data: read(name, "data.json"),
-    warnings: read(name, "warnings.jsonl"),
-    suspects: read(name, "suspects.jsonl"),
-    best: read(name, "best.json"),
-    outcome: read(name, "outcome.json"),
+    warnings: readIfThere(name, "warnings.jsonl"),
+    suspects: readIfThere(name, "suspects.jsonl"),
+    best: readIfThere(name, "best.json"),
+    outcome: readIfThere(name, "outcome.json"),
     result: readdirSync(at(name, result)).map((file) => [file, resultFile(name, result, file)]),
     checkpoints: readdirSync(at(name, "checkpoints")),
   };
@@ -94,7 +76,7 @@ function contents(name: string) {
 /** A file of the result; but for the run's own folder in the command that the model card names. */
 function resultFile(name: string, result: string, file: string): string {
   return file === "README.md"
-    ? read(name, result, file)!.replace(/ --output .*/g, "")
+    ? read(name, result, file).replace(/ --output .*/g, "")
     : readFileSync(at(name, result, file), "base64");
 }
 
@@ -102,10 +84,9 @@ function resultFile(name: string, result: string, file: string): string {
 const outcome = ({ output, result, before, after, ...rest }: RunResult) => ({
   ...rest,
   result: result?.slice(output.length),
-  before: { ...before, ...timeless },
-  after: { ...after, ...timeless },
+  before: timeless({ ...before }),
+  after: timeless({ ...after }),
 });
-const timeless = { examples_per_second: 0, tokens_per_second: 0 };
 
 describe("a run of two epochs with evaluations and samples", () => {
   /** Copies of the run directory as it was at certain moments, under their names. */
@@ -129,7 +110,7 @@ describe("a run of two epochs with evaluations and samples", () => {
       before: 0,
       after: 8,
     });
-    const found = lines("whole").map((line) => ("eval_loss" in line ? `evaluation ${line.step}` : line.step));
+    const found = metricsOf("whole").map((line) => ("eval_loss" in line ? `evaluation ${line.step}` : line.step));
     expect(found).toEqual([
       "evaluation 0",
       1,
@@ -205,7 +186,7 @@ describe("a run of two epochs with evaluations and samples", () => {
   it("equals itself killed in the middle of writing, wherever that was", async () => {
     const name = "killed after step 7";
     for (const file of ["metrics.jsonl", "samples.jsonl", "reference.jsonl"]) {
-      appendFileSync(at(name, file), read("whole", file)!.slice(0, 30));
+      appendFileSync(at(name, file), read("whole", file).slice(0, 30));
     }
     const torn = at(name, "checkpoints", ".step-000007.tmp-4711");
     cpSync(at(name, "checkpoints", "step-000006"), torn, { recursive: true });
@@ -266,7 +247,7 @@ describe("an interrupted and resumed run equals the uninterrupted one", () => {
   });
 
   it("when the same pair stands in several rows of one epoch", async () => {
-    const rows = read("pairs.jsonl")!.trimEnd().split("\n");
+    const rows = read("pairs.jsonl").trimEnd().split("\n");
     const repeated = [0, 1, 2, 0, 3, 4, 5, 0, 6, 1, 7, 8].map((i) => rows[i]);
     writeFileSync(at("repeated.jsonl"), `${repeated.join("\n")}\n`);
     const settings = {
@@ -280,7 +261,7 @@ describe("an interrupted and resumed run equals the uninterrupted one", () => {
   });
 
   it("with suspects", async () => {
-    const [row] = read("pairs.jsonl")!.trimEnd().split("\n");
+    const [row] = read("pairs.jsonl").trimEnd().split("\n");
     const { chosen, rejected, ...rest } = JSON.parse(row!);
     const turned = JSON.stringify({ ...rest, chosen: rejected, rejected: chosen });
     writeFileSync(at("turned.jsonl"), `${[row, row, turned, row, row, row].join("\n")}\n`);
@@ -303,7 +284,7 @@ describe("an interrupted and resumed run equals the uninterrupted one", () => {
     };
     await expectSame("watched", settings, [1, 2, 2]);
     expect(read("watched-whole", "warnings.jsonl")).toContain("beyond-max-kl");
-    expect(JSON.parse(read("watched-whole", "outcome.json")!)).toHaveProperty("stopped");
+    expect(json("watched-whole", "outcome.json")).toHaveProperty("stopped");
   });
 
   it("on several threads", async () => {

@@ -1,20 +1,17 @@
 /** A run that trains a reward model: what it writes, what can be done with it, and that an interrupted one equals the whole. */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import { type RewardScore, score, scoreRewards } from "../../src/evaluation/score.ts";
 import { loadWeights, modelFor } from "../../src/models/index.ts";
-import type { RunObserver, RunResult } from "../../src/training/observer.ts";
+import type { RunResult } from "../../src/training/observer.ts";
 import { dpo, reward } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-reward-run-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, metricsOf, read, writeLines } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 10);
@@ -24,21 +21,13 @@ type Settings = Partial<Parameters<typeof reward>[0]>;
 
 /** 2 epochs of 4 steps: checkpoints after 3 and 6, evaluations after 0, 4 and 8. */
 async function run(name: string, settings: Settings = {}, stopAfter?: number, resume = false): Promise<RunResult> {
-  const abort = new AbortController();
-  let steps = 0;
-  const observer: RunObserver = { onStep: () => ++steps === stopAfter && abort.abort() };
   const options = {
     ...{ model, data, evalData, batchSize: 3, epochs: 2, learningRate: 1e-3, loraRank: 2 },
     ...{ evalEvery: 4, saveEvery: 3, microBatchTokens: 120, threads: 1 },
     ...settings,
     output: at(name),
   };
-  return await reward(options, { observer, resume, signal: abort.signal });
-}
-
-function metricsOf(name: string): Record<string, number>[] {
-  const lines = readFileSync(at(name, "metrics.jsonl"), "utf8").trimEnd().split("\n");
-  return lines.map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 }));
+  return await reward(options, interruptAfter(stopAfter, { resume }));
 }
 
 const resultOf = (name: string) =>
@@ -62,9 +51,9 @@ describe("a run with an adapter", () => {
     expect(result.result).toBe(at("lora", "model"));
     const others = ["adapter", "samples.jsonl", "reference.jsonl"];
     expect(readdirSync(at("lora")).filter((name) => others.includes(name))).toEqual([]);
-    const config = JSON.parse(readFileSync(at("lora", "model", "config.json"), "utf8"));
+    const config = json("lora", "model", "config.json");
     expect(config).toMatchObject({ architectures: ["LlamaForSequenceClassification"], id2label: { 0: "LABEL_0" } });
-    const card = readFileSync(at("lora", "model", "README.md"), "utf8");
+    const card = read("lora", "model", "README.md");
     expect(card).toContain("library_name: transformers");
     expect(card).toContain("# Reward model of preferences");
     expect(card).toContain("nothing after it");
@@ -168,26 +157,24 @@ describe("a run of all weights", () => {
   });
 
   it("learns from rankings", async () => {
-    const pairs = readFileSync(data, "utf8")
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line));
-    const rows = pairs.map(({ prompt, chosen, rejected }, i) => {
-      const other = pairs[(i + 1) % pairs.length].rejected;
-      return JSON.stringify({ prompt, ranked: [chosen, other, rejected] });
-    });
-    writeFileSync(at("ranked.jsonl"), `${rows.join("\n")}\n`);
-    const ranked = { data: at("ranked.jsonl"), evalData: at("ranked.jsonl"), microBatchTokens: 400 };
+    const pairs = lines<Record<string, string>>("pairs.jsonl");
+    const rankings = writeLines(
+      "ranked.jsonl",
+      pairs.map(({ prompt, chosen, rejected }, i) => {
+        const other = pairs[(i + 1) % pairs.length]!.rejected;
+        return { prompt, ranked: [chosen, other, rejected] };
+      }),
+    );
+    const ranked = { data: rankings, evalData: rankings, microBatchTokens: 400 };
     const { after } = await run("ranked", { ...ranked, tuning: "full", loss: "plackett_luce", epochs: 6 });
     expect(after!["eval_rewards/best"]! - after!["eval_rewards/worst"]!).toBeGreaterThan(0.5);
     expect(after!["eval_rewards/accuracies"]).toBeGreaterThan(0.9);
   });
 
   it("asks for a row's margin where that has a weight", async () => {
-    const rows = readFileSync(data, "utf8").trimEnd().split("\n");
-    const withMargin = rows.map((line) => JSON.stringify({ ...JSON.parse(line), margin: 3 }));
-    writeFileSync(at("margins.jsonl"), `${withMargin.join("\n")}\n`);
-    await run("margins", { data: at("margins.jsonl"), evalData: at("margins.jsonl"), marginWeight: 1, maxSteps: 1 });
+    const withMargin = lines<object>("pairs.jsonl").map((row) => ({ ...row, margin: 3 }));
+    const rows = writeLines("margins.jsonl", withMargin);
+    await run("margins", { data: rows, evalData: rows, marginWeight: 1, maxSteps: 1 });
     const [first] = metricsOf("margins");
     expect(first!.eval_loss).toBeGreaterThan(2.5);
     await expect(run("no-margins", { marginWeight: 1 })).rejects.toThrow("margin");

@@ -3,10 +3,8 @@
  * evaluation as in training, with the reference's rows computed whenever they are needed and kept nowhere.
  */
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { dpo, type Objective } from "../../src/objectives/index.ts";
 import { tdpo1Loss, tdpo2Loss } from "../../src/objectives/tdpo.ts";
@@ -21,10 +19,10 @@ import { ReferenceScores } from "../../src/training/reference.ts";
 import { Trainer } from "../../src/training/trainer.ts";
 import { dpo as tune } from "../../src/training/tuners.ts";
 import { operationCounts } from "../support/programs.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-rows-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { at, metricsOf } = runsFolder();
 
 const pairs = tinyPairs(5);
 const objectives = {
@@ -161,7 +159,7 @@ describe("TDPO's reference", () => {
   it("is kept on disk by its log-probabilities alone, and computed again where its rows are needed", async () => {
     const policy = policyOf("lora");
     const objective = objectives.tdpo2;
-    const file = join(folder, "reference.jsonl");
+    const file = at("reference.jsonl");
     const gradients: Float32Array[] = [];
     for (let run = 0; run < 2; run++) {
       await using engine = await engineOf(policy, objective);
@@ -203,9 +201,9 @@ describe("TDPO's reference", () => {
 
 describe("a run of two epochs by objectives with both statistics", () => {
   const settings = {
-    model: writeTinyModel(join(folder, "model")),
-    data: writePairs(join(folder, "pairs.jsonl"), 4),
-    evalData: writePairs(join(folder, "held-out.jsonl"), 2, 100),
+    model: writeTinyModel(at("model")),
+    data: writePairs(at("pairs.jsonl"), 4),
+    evalData: writePairs(at("held-out.jsonl"), 2, 100),
     loss: "sigmoid,tdpo2",
     wpo: true,
     batchSize: 2,
@@ -216,24 +214,14 @@ describe("a run of two epochs by objectives with both statistics", () => {
     samplePrompts: 0,
     threads: 1,
   };
-  const metrics = (name: string) =>
-    readFileSync(join(folder, name, "metrics.jsonl"), "utf8")
-      .trimEnd()
-      .split("\n")
-      .map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 }) as Record<string, number>);
 
   it("equals itself interrupted and resumed", async () => {
-    await tune({ ...settings, output: join(folder, "whole") });
-    const parts = { ...settings, output: join(folder, "parts") };
-    const abort = new AbortController();
-    let steps = 0;
-    const onStep = () => {
-      if (++steps === 3) abort.abort();
-    };
-    await tune(parts, { signal: abort.signal, observer: { onStep } });
+    await tune({ ...settings, output: at("whole") });
+    const parts = { ...settings, output: at("parts") };
+    await tune(parts, interruptAfter(3));
     await tune(parts, { resume: true });
-    expect(metrics("parts")).toEqual(metrics("whole"));
-    const last = metrics("whole").at(-1)!;
+    expect(metricsOf("parts")).toEqual(metricsOf("whole"));
+    const last = metricsOf("whole").at(-1)!;
     expect(last["eval_loss/sigmoid"]! + last["eval_loss/tdpo2"]!).toBeCloseTo(last.eval_loss!, 5);
     expect(last["eval_sequential_kl/chosen"]).toBeGreaterThan(0);
     expect(last["eval_wpo/weights"]).toBeGreaterThan(0);

@@ -1,29 +1,17 @@
 /** The run directory: what survives in it, and what is cleared away. */
 
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.ts";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/checkpoint.ts";
 import { FlatArray } from "../../src/training/flat.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
 import { adamW, rmsProp } from "../../src/training/optimizers.ts";
 import { RunDirectory, readRunConfig } from "../../src/training/run-directory.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-run-directory-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-const path = join(folder, "run");
+const path = scratchFolder().at("run");
 const config = resolveConfig(methods.dpo!, { model: "model", data: "pairs.jsonl", output: path });
 let run: RunDirectory;
 beforeEach(() => {

@@ -1,9 +1,8 @@
 /** Whole runs through the library: what they leave behind, what they tell a watcher, and how they fail. */
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import { CheckpointError, ConfigError, DataError, RunError, TrainingError } from "../../src/errors.ts";
@@ -12,11 +11,10 @@ import { methods, resolveConfig } from "../../src/training/methods.ts";
 import type { Metrics, RunResult, RunSummary, Sample } from "../../src/training/observer.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { dpo } from "../../src/training/tuners.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { tinyModel, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-run-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, read } = scratchFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 8);
@@ -33,13 +31,6 @@ const options = (output: string, changes: Partial<DpoOptions> = {}): DpoOptions 
   threads: 1,
   ...changes,
 });
-
-const json = (...names: string[]) => JSON.parse(readFileSync(at(...names), "utf8"));
-const lines = <T>(...names: string[]) =>
-  readFileSync(at(...names), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as T);
 
 describe("a run", () => {
   const settings = options("run", { evalData, evalEvery: 1, saveEvery: 1, samplePrompts: 2, sampleTokens: 4 });
@@ -157,7 +148,7 @@ describe("a run", () => {
       after: told.evaluations[2],
       samples: told.samples.slice(2),
     });
-    const card = readFileSync(at("run", "adapter", "README.md"), "utf8");
+    const card = read("run", "adapter", "README.md");
     const { eval_loss: after } = told.evaluations[2]!;
     expect(card).toContain(`| eval_loss | ${Math.LN2.toPrecision(4)} | ${after!.toPrecision(4)} |`);
   });

@@ -1,19 +1,16 @@
 /** `--sft-first`: fine-tuning on the chosen completions, and preference tuning from there, as one run. */
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import type { Metrics, RunObserver, RunResult, RunSummary, Sample } from "../../src/training/observer.ts";
 import { type DpoOptions, dpo, sft } from "../../src/training/tuners.ts";
+import { runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-sft-first-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, metricsOf, read } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 8);
@@ -40,20 +37,12 @@ const options = (output: string, changes: Partial<DpoOptions> = {}): DpoOptions 
   ...changes,
 });
 
-const lines = <T>(...names: string[]) =>
-  readFileSync(at(...names), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as T);
-
-const timeless = { examples_per_second: 0, tokens_per_second: 0 };
-
 /** All that a run has come to in both of its parts, but for what depends on the clock. */
 function contents(name: string, result: "adapter" | "model") {
   const part = (...names: string[]) => ({
-    metrics: lines<Metrics>(...names, "metrics.jsonl").map((line) => ({ ...line, ...timeless })),
-    samples: readFileSync(at(...names, "samples.jsonl"), "utf8"),
-    reference: existsSync(at(...names, "reference.jsonl")) && readFileSync(at(...names, "reference.jsonl"), "utf8"),
+    metrics: metricsOf(...names),
+    samples: read(...names, "samples.jsonl"),
+    reference: existsSync(at(...names, "reference.jsonl")) && read(...names, "reference.jsonl"),
     result: readdirSync(at(...names, result)).map((file) => [
       file,
       readFileSync(at(...names, result, file), "base64").replaceAll(name, ""),
@@ -90,7 +79,7 @@ describe.each(["lora", "full"] as const)("a run that begins with fine-tuning: %s
       ["second", "dpo", at(name)],
     ]);
     expect(whole.result).toBe(at(name, result));
-    const config = (...names: string[]) => JSON.parse(readFileSync(at(...names, "config.json"), "utf8"));
+    const config = (...names: string[]) => json(...names, "config.json");
     expect(config(name)).toMatchObject({ method: "dpo", model, sftFirst: true, sftEpochs: 2, sftLearningRate: 1e-2 });
     expect(config(name, "sft")).toMatchObject({
       method: "sft",
@@ -119,7 +108,7 @@ describe.each(["lora", "full"] as const)("a run that begins with fine-tuning: %s
   });
 
   it("ends in a result that names the model that was given, and applies to it", async () => {
-    const card = readFileSync(at(name, result, "README.md"), "utf8");
+    const card = read(name, result, "README.md");
     expect(card).toContain(`base_model: ${JSON.stringify(model)}`);
     expect(card).toContain("fine-tuned on the preferred completions first");
     if (tuning === "lora") expect(readAdapter(at(name, result)).baseModel).toBe(model);

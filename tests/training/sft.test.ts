@@ -1,9 +1,7 @@
 /** Supervised fine-tuning: what is scored, what a step's loss is, and whole runs. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { scoredLengths } from "../../src/data/microbatch.ts";
@@ -18,6 +16,8 @@ import { fullPolicy } from "../../src/training/policy.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
 import { Trainer } from "../../src/training/trainer.ts";
 import { type SftOptions, sft } from "../../src/training/tuners.ts";
+import { interruptAfter } from "../support/runs.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 /** One completion each, some of whose tokens are only context. */
@@ -112,9 +112,7 @@ describe.each(["tokens", "completions"] as const)("a step on the mean over %s", 
 });
 
 describe("a run of supervised fine-tuning", () => {
-  const folder = mkdtempSync(join(tmpdir(), "preftune-sft-"));
-  afterAll(() => rmSync(folder, { recursive: true }));
-  const at = (...names: string[]) => join(folder, ...names);
+  const { at, json, writeLines } = scratchFolder();
   const model = writeTinyModel(at("model"));
   const film = (title: string, verdict: string) => [
     { role: "user", content: `Review ${title}` },
@@ -128,13 +126,9 @@ describe("a run of supervised fine-tuning", () => {
     completions: verdicts.map((verdict, i) => ({ prompt: `Film ${i} is`, completion: ` ${verdict}.` })),
     texts: verdicts.map((verdict, i) => ({ text: `Once film ${i} was ${verdict}.` })),
   };
-  const write = (name: string, lines: readonly unknown[]) => {
-    writeFileSync(at(name), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    return at(name);
-  };
   /** A file of each kind of rows, with the first `count` of them. */
   const files = (name: string, count: number) =>
-    Object.entries(rows).map(([kind, lines]) => write(`${name}-${kind}.jsonl`, lines.slice(0, count)));
+    Object.entries(rows).map(([kind, lines]) => writeLines(`${name}-${kind}.jsonl`, lines.slice(0, count)));
   const options = (output: string, changes: Partial<SftOptions> = {}): SftOptions => ({
     model,
     data: files("train", 6),
@@ -158,22 +152,20 @@ describe("a run of supervised fine-tuning", () => {
     expect(told.map(({ step }) => step)).toEqual([0, 6, 12]);
     expect(told[0]!.eval_loss).toBeGreaterThan(told.at(-1)!.eval_loss! + 0.5);
     expect(readAdapter(at("run", "adapter"))).toMatchObject({ rank: 4, baseModel: model });
-    expect(JSON.parse(readFileSync(at("run", "config.json"), "utf8"))).toMatchObject({ method: "sft", loss: ["nll"] });
+    expect(json("run", "config.json")).toMatchObject({ method: "sft", loss: ["nll"] });
   });
 
   it("has TRL's learning rates where none is given", async () => {
     const rate = async (output: string, tuning: "lora" | "full") => {
       await sft(options(output, { tuning, learningRate: undefined, maxSteps: 1, samplePrompts: 0 }));
-      return JSON.parse(readFileSync(at(output, "config.json"), "utf8")).learningRate;
+      return json(output, "config.json").learningRate;
     };
     expect([await rate("lora", "lora"), await rate("full", "full")]).toEqual([2e-4, 2e-5]);
   });
 
   it("goes on after an interruption as if there had been none", async () => {
-    const stop = new AbortController();
-    const onStep = ({ step }: Metrics) => step === 5 && stop.abort();
     const settings = options("interrupted", { evalData: files("held", 2), evalEvery: 6 });
-    expect((await sft(settings, { signal: stop.signal, observer: { onStep } })).step).toBe(5);
+    expect((await sft(settings, interruptAfter(5))).step).toBe(5);
     await sft(settings, { resume: true });
     const weights = (run: string) => readFileSync(at(run, "adapter", "adapter_model.safetensors"), "base64");
     expect(weights("interrupted")).toBe(weights("run"));

@@ -1,17 +1,14 @@
 /** Whole runs on labelled completions and on rankings: what they write, and that resumed ones equal uninterrupted ones. */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import type { RunObserver, RunSummary } from "../../src/training/observer.ts";
 import { bco, dpo, kto } from "../../src/training/tuners.ts";
+import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-unpaired-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, metricsOf, read, writeLines } = runsFolder();
 
 const model = writeTinyModel(at("model"));
 const pairs = writePairs(at("pairs.jsonl"), 9);
@@ -21,18 +18,10 @@ interface PairRow {
   readonly chosen: string;
   readonly rejected: string;
 }
-const rows = readFileSync(pairs, "utf8")
-  .trimEnd()
-  .split("\n")
-  .map((line) => JSON.parse(line) as PairRow);
-
-function jsonl(name: string, values: readonly unknown[]): string {
-  writeFileSync(at(name), values.map((value) => JSON.stringify(value)).join("\n"));
-  return at(name);
-}
+const rows = lines<PairRow>("pairs.jsonl");
 
 /** 10 completions, of which 6 are desirable. */
-const labelled = jsonl(
+const labelled = writeLines(
   "labelled.jsonl",
   rows
     .slice(0, 6)
@@ -42,13 +31,13 @@ const labelled = jsonl(
     ]),
 );
 /** 5 rankings of 2 to 4, some by scores with ties, one a pair in a file of its own. */
-const rankings = jsonl("ranked.jsonl", [
+const rankings = writeLines("ranked.jsonl", [
   { prompt: rows[0]!.prompt, ranked: [rows[0]!.chosen, rows[0]!.rejected] },
   { prompt: rows[1]!.prompt, ranked: [rows[1]!.chosen, "It is all right.", rows[1]!.rejected] },
   { prompt: rows[2]!.prompt, responses: [rows[2]!.rejected, rows[2]!.chosen, "Fine."], scores: [1, 8, 1] },
   { prompt: rows[3]!.prompt, responses: ["Good.", rows[3]!.rejected, rows[3]!.chosen, "Bad."], ranks: [1, 2, 1, 2] },
 ]);
-const ranked = [rankings, jsonl("pair.jsonl", [rows[4]])];
+const ranked = [rankings, writeLines("pair.jsonl", [rows[4]])];
 const evalData = writePairs(at("held-out.jsonl"), 3, 100);
 
 type Options = Parameters<typeof dpo>[0];
@@ -78,31 +67,23 @@ function settle(data: string | string[], options: Partial<Options>): Options {
 }
 
 async function run(name: keyof typeof runs, output: string, stopAfter?: number, resume = false, options = {}) {
-  const abort = new AbortController();
-  let steps = 0;
   let summary: RunSummary | undefined;
   const observer: RunObserver = {
     onStart: (started) => {
       summary = started;
     },
-    onStep: () => ++steps === stopAfter && abort.abort(),
   };
-  const result = await runs[name]({ ...options, output: at(output) }, { observer, resume, signal: abort.signal });
+  const control = interruptAfter(stopAfter, { observer, resume });
+  const result = await runs[name]({ ...options, output: at(output) }, control);
   return { ...result, summary: summary! };
-}
-
-function metricsOf(name: string): Record<string, number>[] {
-  const lines = readFileSync(at(name, "metrics.jsonl"), "utf8").trimEnd().split("\n");
-  const timeless = { examples_per_second: 0, tokens_per_second: 0 };
-  return lines.map((line) => ({ ...(JSON.parse(line) as Record<string, number>), ...timeless }));
 }
 
 function contents(name: string) {
   const files = readdirSync(at(name, "adapter"));
   return {
     metrics: metricsOf(name),
-    data: readFileSync(at(name, "data.json"), "utf8"),
-    reference: existsSync(at(name, "reference.jsonl")) && readFileSync(at(name, "reference.jsonl"), "utf8"),
+    data: read(name, "data.json"),
+    reference: existsSync(at(name, "reference.jsonl")) && read(name, "reference.jsonl"),
     adapter: files.map((file) => [file, readFileSync(at(name, "adapter", file), "base64")]),
   };
 }
@@ -129,7 +110,7 @@ describe("labelled completions", () => {
     const { summary } = await run("kto", "counted", 1);
     expect(summary).toMatchObject({ examples: 10, heldOut: 6, unit: "completions", steps: 6 });
     expect(summary.ledger.toJSON().labels).toEqual({ desirable: 6, undesirable: 4 });
-    const data = JSON.parse(readFileSync(at("counted", "data.json"), "utf8")) as Record<string, object>;
+    const data = json("counted", "data.json") as Record<string, object>;
     expect(data).toMatchObject({ train: { labels: { desirable: 6, undesirable: 4 } }, eval: { read: 3, used: 3 } });
   });
 
@@ -158,11 +139,10 @@ describe("labelled completions", () => {
 describe("BCO's running mean", () => {
   it("is kept in checkpoints", async () => {
     await run("bco", "bco-state", 2);
-    const checkpoint = at("bco-state", "checkpoints", "step-000002");
-    const state = JSON.parse(readFileSync(join(checkpoint, "state.json"), "utf8")) as { objectiveState: number[] };
+    const { objectiveState } = json("bco-state", "checkpoints", "step-000002", "state.json");
     const last = metricsOf("bco-state").findLast((line) => "loss" in line)!;
-    expect(state.objectiveState).toEqual([expect.closeTo(last["bco/delta"]!, 6), 8]);
-    expect(state.objectiveState[0]).not.toBe(0);
+    expect(objectiveState).toEqual([expect.closeTo(last["bco/delta"]!, 6), 8]);
+    expect(objectiveState[0]).not.toBe(0);
   });
 });
 

@@ -1,17 +1,15 @@
 /** Runs that are watched over: the leash, early stopping, the best checkpoint, samples, suspects, and what is written of them. */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { Suspect } from "../../src/diagnostics/suspects.ts";
 import type { Metrics, RunResult, Warning } from "../../src/training/observer.ts";
 import { type DpoOptions, dpo, simpo } from "../../src/training/tuners.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-watch-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at, json, lines, writeLines } = scratchFolder();
 
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 8);
@@ -32,12 +30,6 @@ const settings = (output: string, changes: Partial<DpoOptions> = {}): DpoOptions
   ...changes,
 });
 
-const read = (...names: string[]) => readFileSync(at(...names), "utf8");
-const lines = <T>(...names: string[]) =>
-  read(...names)
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as T);
 const evaluations = (name: string) => lines<Metrics>(name, "metrics.jsonl").filter((line) => "eval_loss" in line);
 const adapter = (name: string) => readFileSync(at(name, "adapter", "adapter_model.safetensors"));
 
@@ -81,7 +73,7 @@ describe("early stopping", () => {
     const { step } = result.best!;
     const folderOf = (n: number) => `step-${String(n).padStart(6, "0")}`;
     expect(readdirSync(at("stopped", "checkpoints"))).toEqual([folderOf(step), folderOf(result.step)]);
-    expect(JSON.parse(read("stopped", "best.json"))).toEqual({
+    expect(json("stopped", "best.json")).toEqual({
       ...result.best,
       checkpoint: join("checkpoints", folderOf(step)),
     });
@@ -176,11 +168,11 @@ describe("rows", () => {
     const rows = lines<{ chosen: unknown; rejected: unknown }>("pairs.jsonl");
     const { chosen, rejected, ...rest } = rows[2]!;
     const contradicting = [...rows, { ...rest, chosen: rejected, rejected: chosen }];
-    writeFileSync(at("conflict.jsonl"), contradicting.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    writeLines("conflict.jsonl", contradicting);
     const result = await dpo(settings("conflict", { data: at("conflict.jsonl"), maxSteps: 1 }));
     expect(result.warnings).toMatchObject([{ step: 0, name: "conflicting-pairs" }]);
     const [first, last] = [3, 9].map((line) => ({ file: at("conflict.jsonl"), line }));
-    expect(JSON.parse(read("conflict", "data.json")).train.conflictingPairs).toEqual({
+    expect(json("conflict", "data.json").train.conflictingPairs).toEqual({
       pairs: 2,
       first: [
         [first, last],
@@ -193,8 +185,7 @@ describe("rows", () => {
     // One pair eight times, once the wrong way round.
     const [row] = lines<{ chosen: unknown; rejected: unknown }>("pairs.jsonl");
     const turned = { ...row, chosen: row!.rejected, rejected: row!.chosen };
-    const rows = [row, row, row, turned, row, row, row, row];
-    writeFileSync(at("turned.jsonl"), rows.map((one) => `${JSON.stringify(one)}\n`).join(""));
+    writeLines("turned.jsonl", [row, row, row, turned, row, row, row, row]);
     const result = await dpo(settings("turned", { data: at("turned.jsonl"), epochs: 8, learningRate: 2e-2 }));
     const suspects = lines<Suspect>("turned", "suspects.jsonl");
     expect(suspects).toMatchObject([{ file: at("turned.jsonl"), line: 4, seen: 8 }]);
