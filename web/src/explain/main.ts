@@ -1,0 +1,6 @@
+import "katex/dist/katex.min.css";
+import "../style/base.css";
+import { mount } from "svelte";
+import Explanation from "./Explanation.svelte";
+
+mount(Explanation, { target: document.getElementById("app")! });

@@ -1,0 +1,21 @@
+import { fileURLToPath } from "node:url";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+import { equations } from "./vite/equations.ts";
+
+const page = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+export default defineConfig({
+  root: page("."),
+  // Relative addresses: the pages work under any path.
+  base: "./",
+  plugins: [equations(), svelte()],
+  server: { fs: { allow: [page("..")] } },
+  worker: { format: "es" },
+  build: {
+    outDir: page("../dist/web"),
+    emptyOutDir: true,
+    target: "es2023",
+    rolldownOptions: { input: { index: page("index.html"), source: page("source.html") } },
+  },
+});
