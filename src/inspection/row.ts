@@ -1,24 +1,30 @@
 /** A row as the checks see it: its texts, and what became of it in tokens. */
 
 import type { Content, Example, RowOrigin } from "../data/example.ts";
+import { hashOf } from "../data/hash.ts";
 import type { VisitedExample } from "../data/load.ts";
 import type { Cause } from "../data/problem.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { signatureOf } from "./min-hash.ts";
 
 export interface InspectedRow {
   readonly origin: RowOrigin;
   readonly prompt: string;
+  readonly promptHash: number;
   readonly completions: readonly InspectedCompletion[];
   /** Tokens of the prompt, before anything is cut. */
   readonly promptTokens: number;
   readonly cut: readonly Cause[];
   /** Whether the prompt goes through the model's chat template. */
   readonly isConversation: boolean;
+  /** The MinHash of all its texts; undefined where they are too short. */
+  signature(): Int32Array | undefined;
 }
 
 export interface InspectedCompletion {
   readonly role: Role;
   readonly text: string;
+  readonly hash: number;
   /** Tokens before anything is cut, the end token among them. */
   readonly tokens: number;
   /** Whether the tokens that are learned from end with an end token. */
@@ -34,18 +40,27 @@ export function inspectedRow(
   chat: boolean,
 ): InspectedRow {
   const roles = rolesOf(example);
+  const prompt = textOf(example.prompt);
+  const texts = example.completions.map(textOf);
+  let signature: Int32Array | undefined;
   return {
     origin: example.origin,
-    prompt: textOf(example.prompt),
-    completions: example.completions.map((content, i) => ({
+    prompt,
+    promptHash: hashOf(prompt),
+    completions: texts.map((own, i) => ({
       role: roles[i]!,
-      text: textOf(content),
+      text: own,
+      hash: hashOf(own),
       tokens: text.completions[i]!.length,
       ends: isEnd(tokenized.completions[i]!.at(-1)!, tokenizer),
     })),
     promptTokens: text.prompt.length,
     cut,
     isConversation: chat || [example.prompt, ...example.completions].some((content) => typeof content !== "string"),
+    signature: () => {
+      signature ??= signatureOf([prompt, ...texts].join("\n"));
+      return signature;
+    },
   };
 }
 

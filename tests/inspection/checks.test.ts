@@ -1,20 +1,20 @@
 /** Every check finds the defect that it is for, says where, and says nothing of clean rows. */
 
 import { describe, expect, test } from "vitest";
+import { hashOf, hashOfHashes } from "../../src/data/hash.ts";
 import type { Check, Finding } from "../../src/inspection/check.ts";
 import { chatTemplate } from "../../src/inspection/checks/chat-template.ts";
 import { duplicates } from "../../src/inspection/checks/duplicates.ts";
 import { encoding } from "../../src/inspection/checks/encoding.ts";
 import { missingEnds } from "../../src/inspection/checks/ends.ts";
-import { hashOf } from "../../src/inspection/checks/hash.ts";
 import { language, languageOf } from "../../src/inspection/checks/language.ts";
 import { leaks } from "../../src/inspection/checks/leaks.ts";
 import { ledgerFindings } from "../../src/inspection/checks/ledger.ts";
 import { lengthPreference, lengthRule } from "../../src/inspection/checks/length.ts";
-import { Signatures } from "../../src/inspection/checks/min-hash.ts";
 import { nearDuplicates } from "../../src/inspection/checks/near-duplicates.ts";
 import { opposites } from "../../src/inspection/checks/opposites.ts";
 import { stopsWithin, truncated } from "../../src/inspection/checks/truncated.ts";
+import { Signatures, signatureOf } from "../../src/inspection/min-hash.ts";
 import type { InspectedRow } from "../../src/inspection/row.ts";
 import { Random } from "../../src/random.ts";
 
@@ -41,13 +41,15 @@ function row(line: number, given: Given = {}): InspectedRow {
   return {
     origin: { file: "rows.jsonl", line },
     prompt,
+    promptHash: hashOf(prompt),
     completions: [
-      { role: "chosen", text: chosen, tokens: a, ends },
-      { role: "rejected", text: rejected, tokens: b, ends: true },
+      { role: "chosen", text: chosen, hash: hashOf(chosen), tokens: a, ends },
+      { role: "rejected", text: rejected, hash: hashOf(rejected), tokens: b, ends: true },
     ],
     promptTokens: 40,
     cut: [],
     isConversation: given.isConversation ?? true,
+    signature: () => signatureOf([prompt, chosen, rejected].join("\n")),
   };
 }
 
@@ -325,22 +327,21 @@ describe("MinHash", () => {
       const [x, y] = [shingles(a), shingles(b)];
       const both = [...x].filter((shingle) => y.has(shingle)).length;
       const signatures = new Signatures();
-      signatures.add(a);
-      signatures.add(b.toUpperCase().replaceAll(" ", ", "));
+      signatures.add(signatureOf(a)!);
+      signatures.add(signatureOf(b.toUpperCase().replaceAll(" ", ", "))!);
       // Four standard errors of 64 functions at most.
       expect(Math.abs(signatures.similarity(0, 1) - both / (x.size + y.size - both))).toBeLessThan(0.25);
     }
   });
 
   test("texts without three words are not compared", () => {
-    const signatures = new Signatures();
-    expect([signatures.add("two words"), signatures.add(""), signatures.size]).toEqual([false, false, 0]);
+    expect([signatureOf("two words"), signatureOf("")]).toEqual([undefined, undefined]);
   });
 
   test("thousands of equal texts take no quadratic time", () => {
     const signatures = new Signatures();
     const text = words(10);
-    for (let i = 0; i < 20_000; i++) signatures.add(text);
+    for (let i = 0; i < 20_000; i++) signatures.add(signatureOf(text)!);
     expect(signatures.likest(0.8).size).toBe(19_999);
   });
 });
@@ -357,6 +358,15 @@ describe("hashes", () => {
     ];
     expect(new Set(hashes).size).toBe(6);
     for (const hash of hashes) expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
+  });
+
+  test("of hashes depend on their order", () => {
+    const [a, b] = [hashOf("a"), hashOf("b")];
+    const hashes = [hashOfHashes([a, b]), hashOfHashes([b, a]), hashOfHashes([a]), hashOfHashes([a, a]), a];
+    expect(new Set(hashes).size).toBe(5);
+    for (const hash of hashes) expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
+    const many = Array.from({ length: 300 }, (_, i) => hashOf(`text ${i}`));
+    expect(new Set(many.flatMap((x) => many.map((y) => hashOfHashes([x, y])))).size).toBe(90_000);
   });
 
   test("of a hundred thousand texts are all different", () => {

@@ -1,17 +1,17 @@
 /** Rows that are there more than once, to the letter. */
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
+import { hashOf, hashOfHashes } from "../../data/hash.ts";
 import { type Check, Tally } from "../check.ts";
-import { hashOf } from "./hash.ts";
 
 export function duplicates(named: number): Check {
   const first = new Map<number, RowOrigin>();
   const tally = new Tally(named);
   let rows = 0;
   return {
-    see({ origin, prompt, completions }) {
+    see({ origin, promptHash, completions }) {
       rows++;
-      const key = hashOf(prompt, ...completions.flatMap(({ role, text }) => [role, text]));
+      const key = hashOfHashes([promptHash, ...completions.flatMap(({ role, hash }) => [hashOf(role), hash])]);
       const earlier = first.get(key);
       if (earlier === undefined) first.set(key, origin);
       else tally.add(origin, `the same as ${describeOrigin(earlier)}`);

@@ -32,10 +32,50 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 const LANGUAGES = Object.keys(WORDS);
-const LANGUAGES_OF = new Map<string, number[]>();
-LANGUAGES.forEach((language, i) => {
-  for (const word of WORDS[language]!.split(" ")) LANGUAGES_OF.set(word, [...(LANGUAGES_OF.get(word) ?? []), i]);
-});
+
+/** What a character is that is no letter of these words: one of another word, or what parts words. */
+const [OTHER, BREAK] = [0, 1];
+
+/**
+ * All these words as one automaton, so that no string is made of a text's words: `letters` has a number for every character that they
+ * are made of, `next` the state after a state and a letter, `languages` whose word a state is the end of. State 0 is a word's
+ * beginning, 1 a word that is none of these.
+ */
+const { letters, next, languages, width } = automaton();
+
+function automaton() {
+  const alphabet = [...new Set(Object.values(WORDS).join(""))].filter((letter) => letter !== " ");
+  const letters = new Uint8Array(0x250);
+  for (let code = 0; code < letters.length; code++) {
+    const character = String.fromCharCode(code);
+    const place = alphabet.indexOf(character.toLowerCase());
+    letters[code] = /[\s.,!?;:"()]/.test(character) ? BREAK : place < 0 ? OTHER : 2 + place;
+  }
+  const width = alphabet.length + 2;
+  const rows: number[][] = [[], []];
+  const languages: number[][] = [[], []];
+  for (const [i, language] of LANGUAGES.entries()) {
+    for (const word of WORDS[language]!.split(" ")) {
+      let state = 0;
+      for (const character of word) {
+        const letter = letters[character.charCodeAt(0)]!;
+        if (rows[state]![letter] === undefined) {
+          rows[state]![letter] = rows.push([]) - 1;
+          languages.push([]);
+        }
+        state = rows[state]![letter]!;
+      }
+      languages[state]!.push(i);
+    }
+  }
+  const next = new Uint16Array(rows.length * width).fill(1);
+  rows.forEach((row, state) => {
+    row.forEach((to, letter) => {
+      next[state * width + letter] = to;
+    });
+  });
+  return { letters, next, languages, width };
+}
 
 /** As much of a text as is looked at. */
 const LOOK = 320;
@@ -58,13 +98,25 @@ function scriptOf(text: string): string | undefined {
 
 function latinLanguageOf(text: string): string | undefined {
   const counts = new Float64Array(LANGUAGES.length);
-  for (const word of text.toLowerCase().split(/[\s.,!?;:"()]+/)) {
-    const languages = LANGUAGES_OF.get(word);
-    if (languages) for (const i of languages) counts[i]! += 1 / languages.length;
+  let state = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const letter = i < text.length ? letterAt(text, i) : BREAK;
+    if (letter !== BREAK) {
+      state = next[state * width + letter]!;
+      continue;
+    }
+    const found = languages[state]!;
+    for (const language of found) counts[language]! += 1 / found.length;
+    state = 0;
   }
-  const order = LANGUAGES.map((_, i) => i).sort((a, b) => counts[b]! - counts[a]!);
-  const [first, second] = [counts[order[0]!]!, counts[order[1]!]!];
-  return first >= LEAST_WORDS && first >= LEAD * second ? LANGUAGES[order[0]!] : undefined;
+  const [first, second] = counts.toSorted().reverse();
+  return first! >= LEAST_WORDS && first! >= LEAD * second! ? LANGUAGES[counts.indexOf(first!)] : undefined;
+}
+
+function letterAt(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  if (code < letters.length) return letters[code]!;
+  return /\s/.test(text[at]!) ? BREAK : OTHER;
 }
 
 export function language(named: number): Check {

@@ -1,10 +1,10 @@
 /** Held-out rows that training sees too: word for word but for case and spaces, nearly so, or by their prompt. */
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
+import { hashOf } from "../../data/hash.ts";
 import { type Check, Tally } from "../check.ts";
+import { Signatures } from "../min-hash.ts";
 import type { InspectedRow } from "../row.ts";
-import { hashOf } from "./hash.ts";
-import { Signatures } from "./min-hash.ts";
 import { ALIKE } from "./near-duplicates.ts";
 
 export function leaks(named: number): Check {
@@ -23,8 +23,10 @@ export function leaks(named: number): Check {
     see(row) {
       remember(rows, rowKey(row), row.origin);
       if (row.prompt !== "") remember(prompts, promptKey(row), row.origin);
-      if (signatures.add(wholeText(row))) origins.push(row.origin);
-      training = origins.length;
+      const signature = row.signature();
+      if (signature === undefined) return;
+      signatures.add(signature);
+      training = origins.push(row.origin);
     },
     seeHeldOut(row) {
       heldOut++;
@@ -35,9 +37,10 @@ export function leaks(named: number): Check {
       }
       const asked = row.prompt === "" ? undefined : prompts.get(promptKey(row));
       if (asked !== undefined) samePrompt.add(row.origin, `the prompt of ${describeOrigin(asked)}`);
-      if (!signatures.add(wholeText(row))) return;
-      unsettled.set(origins.length, row.origin);
-      origins.push(row.origin);
+      const signature = row.signature();
+      if (signature === undefined) return;
+      signatures.add(signature);
+      unsettled.set(origins.push(row.origin) - 1, row.origin);
     },
     findings() {
       const alike = new Tally(named);
@@ -83,8 +86,6 @@ export function leaks(named: number): Check {
 
 const plain = (text: string) => text.toLowerCase().replace(/\s+/g, " ").trim();
 const promptKey = ({ prompt }: InspectedRow) => hashOf(plain(prompt));
-const wholeText = ({ prompt, completions }: InspectedRow) =>
-  [prompt, ...completions.map(({ text }) => text)].join("\n");
 
 /** In either order of its completions. */
 function rowKey({ prompt, completions }: InspectedRow): number {

@@ -1,9 +1,9 @@
 /** Rows that are nearly the same text: one edited, reformatted or sampled again (min-hash.ts). */
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
+import { hashOfHashes } from "../../data/hash.ts";
 import { type Check, Tally } from "../check.ts";
-import { hashOf } from "./hash.ts";
-import { Signatures } from "./min-hash.ts";
+import { Signatures } from "../min-hash.ts";
 
 /** Jaccard similarity of two rows' shingles from which they are called alike. */
 export const ALIKE = 0.8;
@@ -14,14 +14,16 @@ export function nearDuplicates(named: number): Check {
   const seen = new Set<number>();
   let rows = 0;
   return {
-    see({ origin, prompt, completions }) {
+    see({ origin, promptHash, completions, signature }) {
       rows++;
-      const texts = [prompt, ...completions.map(({ text }) => text)];
-      const key = hashOf(...texts.toSorted());
+      const key = hashOfHashes([promptHash, ...completions.map(({ hash }) => hash)].sort((a, b) => a - b));
       // Copies to the letter, and pairs turned round, are findings of their own.
       if (seen.has(key)) return;
       seen.add(key);
-      if (signatures.add(texts.join("\n"))) origins.push(origin);
+      const own = signature();
+      if (own === undefined) return;
+      signatures.add(own);
+      origins.push(origin);
     },
     findings() {
       const tally = new Tally(named);

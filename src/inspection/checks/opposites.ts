@@ -1,9 +1,9 @@
 /** The same prompt and the same two completions, preferred in both orders. */
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
+import { hashOf, hashOfHashes } from "../../data/hash.ts";
 import { type Check, Tally } from "../check.ts";
 import { pairOf } from "../row.ts";
-import { hashOf } from "./hash.ts";
 
 export function opposites(named: number): Check {
   const first = new Map<number, RowOrigin>();
@@ -14,11 +14,11 @@ export function opposites(named: number): Check {
       const pair = pairOf(row);
       if (pair === undefined) return;
       pairs++;
-      const [chosen, rejected] = [pair[0].text.trim(), pair[1].text.trim()];
-      const prompt = row.prompt.trim();
-      const opposite = first.get(hashOf(prompt, rejected, chosen));
+      const [chosen, rejected] = [hashOf(pair[0].text.trim()), hashOf(pair[1].text.trim())];
+      const prompt = hashOf(row.prompt.trim());
+      const opposite = first.get(hashOfHashes([prompt, rejected, chosen]));
       if (opposite !== undefined) tally.add(row.origin, `the opposite of ${describeOrigin(opposite)}`);
-      const key = hashOf(prompt, chosen, rejected);
+      const key = hashOfHashes([prompt, chosen, rejected]);
       if (!first.has(key)) first.set(key, row.origin);
     },
     findings: () =>

@@ -73,9 +73,13 @@ export function stopsWithin(text: string): boolean {
   if (fences > 0) return fences % 2 === 1;
   const lastLine = trimmed.slice(trimmed.lastIndexOf("\n") + 1).trim();
   // Items of lists, headings, rows of tables, addresses and lines of verse end as they like.
-  if (/^([-*•+#|>]|\d+[.)]|\S+:\s)/.test(lastLine) || /\S+:\/\/\S+$/.test(lastLine)) return false;
+  if (/^([-*•+#|>]|\d+[.)]|\S+:\s)/.test(lastLine) || endsInAddress(lastLine)) return false;
   if (trimmed.includes("\n") && wordCount(lastLine) < MIN_WORDS / 2) return false;
   return /[\p{L}\p{N},;([{–—-]$/u.test(trimmed);
+}
+
+function endsInAddress(line: string): boolean {
+  return line.includes("://") && /\S:\/\/\S+$/.test(line);
 }
 
 function wordCount(text: string): number {

@@ -18,6 +18,20 @@ export function hashOf(...texts: readonly string[]): number {
   return (b & 0x1fffff) * 2 ** 32 + (a >>> 0);
 }
 
+/** One hash of several, in their order. */
+export function hashOfHashes(hashes: readonly number[]): number {
+  let [a, b] = [0x2f0e1f3d, 0x1b873593];
+  for (const hash of hashes) {
+    const [high, low] = [Math.floor(hash / 2 ** 32), hash | 0];
+    a = Math.imul(a ^ low, 0x85ebca77) ^ (a >>> 15);
+    b = Math.imul(b ^ high, 0xc2b2ae3d) ^ (b >>> 13);
+    a = Math.imul(a ^ b, 0x27d4eb2f);
+  }
+  a = finish(a ^ (b >>> 15));
+  b = finish(b ^ (a >>> 13));
+  return (b & 0x1fffff) * 2 ** 32 + (a >>> 0);
+}
+
 function finish(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
