@@ -2,9 +2,10 @@
 
 import type { ChildProcess } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { executable, preftune, start, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { runsFolder } from "../support/runs.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { executable, preftune, start } from "./support.ts";
 
 /** Sends a signal once, as soon as the output says that eight steps are done. */
 function underWay(signal: NodeJS.Signals) {
@@ -17,11 +18,10 @@ function underWay(signal: NodeJS.Signals) {
 }
 
 describe.skipIf(!existsSync(executable))("preftune dpo, as it is built in dist/", () => {
-  const folder = temporaryFolder();
-  const at = (...names: string[]) => join(folder, ...names);
+  const { at, folder, json, metricsOf, read } = runsFolder();
   const model = writeTinyModel(at("model"));
   const data = writePairs(at("pairs.jsonl"), 12);
-  const evalData = writePairs(at("eval.jsonl"), 4, "preferences-eval.jsonl");
+  const evalData = writePairs(at("eval.jsonl"), 4, 0, "preferences-eval.jsonl");
   // 3 steps an epoch, 39 in all: a line every 4 steps, a checkpoint every 5.
   const settings = `model: ${model}\ndata: ${data}\neval-data: ${evalData}\nbatch-size: 4\nepochs: 13\nlearning-rate: 1e-3
 lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
@@ -36,19 +36,13 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
   ];
 
   /** What a run has come to, without what depends on the clock. */
-  const contents = (output: string) => {
-    const metrics = readFileSync(at(output, "metrics.jsonl"), "utf8").trim().split("\n");
-    return {
-      metrics: metrics.map((line) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 })),
-      samples: readFileSync(at(output, "samples.jsonl"), "utf8"),
-      reference: readFileSync(at(output, "reference.jsonl"), "utf8"),
-      data: readFileSync(at(output, "data.json"), "utf8"),
-      adapter: readdirSync(at(output, "adapter")).map((file) => [
-        file,
-        readFileSync(at(output, "adapter", file), "hex"),
-      ]),
-    };
-  };
+  const contents = (output: string) => ({
+    metrics: metricsOf(output),
+    samples: read(output, "samples.jsonl"),
+    reference: read(output, "reference.jsonl"),
+    data: read(output, "data.json"),
+    adapter: readdirSync(at(output, "adapter")).map((file) => [file, readFileSync(at(output, "adapter", file), "hex")]),
+  });
 
   const whole = start(run("whole")).ended;
 
@@ -67,7 +61,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
       "samples.jsonl",
       "suspects.jsonl",
     ]);
-    const config = JSON.parse(readFileSync(at("whole", "config.json"), "utf8"));
+    const config = json("whole", "config.json");
     expect(config).toMatchObject({ model, data: [data], beta: 0.1, loraRank: 4, seed: 0, output: at("whole") });
     const { metrics } = contents("whole");
     const evaluations = metrics.filter((line) => "eval_loss" in line);
@@ -175,7 +169,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
       out: `${at("again", "adapter")}\n`,
       err: "",
     });
-    const passed = JSON.parse(readFileSync(at("again", "config.json"), "utf8"));
+    const passed = json("again", "config.json");
     const original = JSON.parse(readFileSync(config, "utf8"));
     expect(passed).toEqual({ ...original, output: at("again"), maxSteps: 2, samplePrompts: 0 });
   });

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { HubError } from "../../src/errors.ts";
 import { dpo } from "../../src/training/tuners.ts";
 import { TestHub, TOKEN } from "../hub/server.ts";
-import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune } from "./support.ts";
 
-const folder = temporaryFolder();
-const at = (...names: string[]) => join(folder, ...names);
-const readJson = (...names: string[]) => JSON.parse(readFileSync(at(...names), "utf8"));
+const { at, folder, json, read } = scratchFolder();
 const filesIn = (path: string) =>
   Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name))]));
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
   commits = {
     model: hub.commit("org/tiny", filesIn(writeTinyModel(at("model")))),
     data: hub.commit("datasets/org/films", {
-      "test.jsonl": readFileSync(writePairs(at("test.jsonl"), 2, "preferences-eval.jsonl")),
+      "test.jsonl": readFileSync(writePairs(at("test.jsonl"), 2, 0, "preferences-eval.jsonl")),
       "train.jsonl": readFileSync(writePairs(at("train.jsonl"), 8)),
     }),
   };
@@ -42,16 +42,16 @@ describe("names on the hub", () => {
     const words = ["--model", "org/tiny", "--data", "hf:org/films", "--eval-data", "hf:org/films"];
     const { code, out, err } = await preftune("dpo", ...words, "--output", at("first"), ...run);
     expect({ code, out, err }).toEqual({ code: 0, out: `${at("first", "adapter")}\n`, err: "" });
-    expect(readJson("first", "config.json")).toMatchObject({
+    expect(json("first", "config.json")).toMatchObject({
       model: `hf:org/tiny@${commits.model}`,
       data: [`hf:org/films@${commits.data}`],
       evalData: [`hf:org/films@${commits.data}`],
     });
-    const { train, eval: held } = readJson("first", "data.json");
+    const { train, eval: held } = json("first", "data.json");
     expect([train.used, held.used]).toEqual([8, 2]);
     expect(train.files).toEqual([`hf:org/films@${commits.data}/train.jsonl`]);
-    expect(readJson("first", "adapter", "adapter_config.json").base_model_name_or_path).toBe("org/tiny");
-    expect(readFileSync(at("first", "adapter", "README.md"), "utf8")).toContain('base_model: "org/tiny"');
+    expect(json("first", "adapter", "adapter_config.json").base_model_name_or_path).toBe("org/tiny");
+    expect(read("first", "adapter", "README.md")).toContain('base_model: "org/tiny"');
   });
 
   test("stay at their commits when the run is repeated or resumed, whatever has become of them since", async () => {

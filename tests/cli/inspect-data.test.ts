@@ -1,14 +1,14 @@
 /** `preftune inspect data` on a tiny chat model and rows with one defect of each kind. */
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import type { DataReport } from "../../src/inspection/data.ts";
-import { preftune, recorder, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune, recorder } from "./support.ts";
 
-const folder = temporaryFolder();
-const at = (name: string) => join(folder, name);
+const { at, read } = scratchFolder();
 const model = writeTinyModel(at("model"));
 const pairs = writePairs(at("pairs.jsonl"), 20);
 
@@ -171,7 +171,7 @@ describe("inspect data", () => {
     const { code, out } = await inspect("--data", at("hostile.jsonl"), "--chat", "--html", at("report.html"));
     expect(code).toBe(0);
     expect(out).toContain(at("report.html"));
-    const page = readFileSync(at("report.html"), "utf8");
+    const page = read("report.html");
     expect(page).toContain("&lt;script&gt;alert(1)");
     expect(page).not.toMatch(/<script|<img|<link|<[^>]*\s(?:src|href|on\w+)=|url\(|@import/);
     expect(page).toContain("light-dark(");

@@ -1,12 +1,16 @@
 /** `preftune inspect model` on a tiny chat model. */
 
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { ModelReport } from "../../src/inspection/model.ts";
-import { preftune, temporaryFolder, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writeTinyModel } from "../support/tiny-model.ts";
+import { preftune } from "./support.ts";
 
-const folder = temporaryFolder();
-const model = writeTinyModel(join(folder, "model"));
+const { at } = scratchFolder();
+const model = writeTinyModel(at("model"));
+// A tokenizer that says nothing of padding.
+writeFileSync(at("model", "tokenizer_config.json"), JSON.stringify({ eos_token: "<|im_end|>" }));
 
 async function report(...words: string[]): Promise<ModelReport> {
   const { code, out, err } = await preftune("inspect", "model", ...words, "--json");

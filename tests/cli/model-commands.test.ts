@@ -11,10 +11,11 @@ import type { Score } from "../../src/evaluation/score.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { Random } from "../../src/random.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune } from "./support.ts";
 
-const folder = temporaryFolder();
-const at = (name: string) => join(folder, name);
+const { at, folder, lines, writeLines } = scratchFolder();
 const model = writeTinyModel(at("model"));
 const pairs = writePairs(at("pairs.jsonl"), 20);
 
@@ -36,10 +37,7 @@ function writeRandomAdapter(path: string, options: { rank: number; alpha: number
 async function scores(...words: string[]): Promise<Score[]> {
   const output = at("scores.jsonl");
   expect(await preftune("score", "--data", pairs, "--output", output, ...words)).toMatchObject({ code: 0, err: "" });
-  return readFileSync(output, "utf8")
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Score);
+  return lines<Score>("scores.jsonl");
 }
 
 describe("score", () => {
@@ -67,25 +65,22 @@ describe("score", () => {
   });
 
   test("--limit takes the first usable rows, and index is the row's place in its file", async () => {
-    const lines = readFileSync(pairs, "utf8").split("\n");
-    const twice = JSON.parse(lines[0]!);
-    const unusable = JSON.stringify({ ...twice, rejected: twice.chosen });
-    writeFileSync(at("gaps.jsonl"), [unusable, lines[1], unusable, lines[2], lines[3]].join("\n"));
+    const rows = lines<{ chosen: string }>("pairs.jsonl");
+    const unusable = { ...rows[0]!, rejected: rows[0]!.chosen };
+    writeLines("gaps.jsonl", [unusable, rows[1], unusable, rows[2], rows[3]]);
     const output = at("gaps-scores.jsonl");
     const words = ["score", "--model", model, "--data", at("gaps.jsonl"), "--limit", "2", "--output", output];
     const { code, out } = await preftune(...words);
     expect(code).toBe(0);
     expect(out).toContain("identical completions");
-    const rows = readFileSync(output, "utf8").trim().split("\n");
-    expect(rows.map((line) => (JSON.parse(line) as Score).index)).toEqual([1, 1, 3, 3]);
+    expect(lines<Score>("gaps-scores.jsonl").map(({ index }) => index)).toEqual([1, 1, 3, 3]);
   });
 
   test("several files are told apart", async () => {
     const more = writePairs(at("more.jsonl"), 2);
     const output = at("both.jsonl");
     await preftune("score", "--model", model, "--data", `${more},${pairs}`, "--limit", "3", "--output", output);
-    const rows = readFileSync(output, "utf8").trim().split("\n");
-    expect(rows.map((line) => (JSON.parse(line) as Score).file)).toEqual([more, more, more, more, pairs, pairs]);
+    expect(lines<Score>("both.jsonl").map(({ file }) => file)).toEqual([more, more, more, more, pairs, pairs]);
   });
 
   test("a row that can't be read stops it with nothing written", async () => {

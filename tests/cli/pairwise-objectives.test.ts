@@ -3,15 +3,17 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune } from "./support.ts";
 
-const folder = temporaryFolder();
-const model = writeTinyModel(join(folder, "model"));
-const data = writePairs(join(folder, "pairs.jsonl"), 4);
+const { at } = scratchFolder();
+const model = writeTinyModel(at("model"));
+const data = writePairs(at("pairs.jsonl"), 4);
 
 /** One step of tuning with these flags, and its configuration where there is one. */
 async function run(name: string, ...flags: string[]) {
-  const output = join(folder, name);
+  const output = at(name);
   const common = ["--model", model, "--data", data, "--max-steps", "1", "--sample-prompts", "0", "--threads", "1"];
   const ended = await preftune("dpo", ...common, "--quiet", "--output", output, ...flags);
   const config = ended.code === 0 ? JSON.parse(readFileSync(join(output, "config.json"), "utf8")) : undefined;

@@ -1,14 +1,14 @@
 /** What only a process can show: signals and pipes. */
 
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { executable, start, temporaryFolder, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writeTinyModel } from "../support/tiny-model.ts";
+import { executable, start } from "./support.ts";
 
 describe.skipIf(!existsSync(executable))("the executable, as it is built in dist/", () => {
-  const folder = temporaryFolder();
-  const at = (name: string) => join(folder, name);
+  const { at, folder } = scratchFolder();
   const model = writeTinyModel(at("model"));
 
   test("a score that is stopped leaves no file", async () => {

@@ -1,14 +1,13 @@
 /** `preftune reward` and `preftune score --reward-model`, from the embedded example to the rewards of held-out pairs. */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { RewardScore } from "../../src/evaluation/score.ts";
-import { preftune, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune } from "./support.ts";
 
-const folder = temporaryFolder();
-const at = (...names: string[]) => join(folder, ...names);
+const { at, folder, lines, read } = scratchFolder();
 const example = (name: string) => fileURLToPath(new URL(`../../examples/film-reviews/${name}`, import.meta.url));
 const clean = (text: string) => text.replaceAll(folder, "");
 
@@ -53,10 +52,7 @@ describe("the embedded example", () => {
       output,
     ];
     expect(await preftune(...score)).toMatchObject({ code: 0, err: "" });
-    const rows = readFileSync(output, "utf8")
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line) as RewardScore);
+    const rows = lines<RewardScore>("rewards.jsonl");
     expect(Object.keys(rows[0]!)).toEqual(["index", "completion", "prompt_tokens", "tokens", "reward"]);
     expect(rows.map(({ index, completion }) => [index, completion])).toEqual(
       Array.from({ length: 256 }, (_, i) => [Math.floor(i / 2), i % 2 === 0 ? "chosen" : "rejected"]),
@@ -68,7 +64,7 @@ describe("the embedded example", () => {
   test("which can be exported, but not written with", async () => {
     await trained;
     expect(await preftune("export", "--run", at("run"), "--output", at("exported"))).toMatchObject({ code: 0 });
-    expect(readFileSync(at("exported", "config.json"), "utf8")).toContain("LlamaForSequenceClassification");
+    expect(read("exported", "config.json")).toContain("LlamaForSequenceClassification");
     const written = await preftune("generate", "--model", at("exported"), "--prompt", "Hi");
     expect({ code: written.code, err: clean(written.err) }).toMatchInlineSnapshot(`
       {

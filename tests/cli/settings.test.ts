@@ -1,5 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readConfigFile, type Settings } from "../../src/cli/config-file.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
@@ -7,14 +6,14 @@ import { checkSettings, layered } from "../../src/cli/settings.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { flatConfig } from "../../src/training/config.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
-import { temporaryFolder } from "./support.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
-const folder = temporaryFolder();
+const { at, folder } = scratchFolder();
 const flags = flagsOf(methods.dpo!.schema);
 
 function fromFile(text: string): Settings {
-  writeFileSync(join(folder, "run.yaml"), text);
-  return readConfigFile(join(folder, "run.yaml"), flags, "dpo");
+  writeFileSync(at("run.yaml"), text);
+  return readConfigFile(at("run.yaml"), flags, "dpo");
 }
 
 function fromFlags(values: Record<string, unknown>): Settings {

@@ -1,20 +1,16 @@
 /** `preftune sft` and `preftune dpo --sft-first` as they are typed: what is said, what is left, and how an interrupted run goes on. */
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
-import { preftune, recorder, temporaryFolder, writePairs, writeTinyModel } from "./support.ts";
+import { runsFolder } from "../support/runs.ts";
+import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { preftune, recorder } from "./support.ts";
 
-const folder = temporaryFolder();
-const at = (...names: string[]) => join(folder, ...names);
+const { at, folder, json, metricsOf, writeLines } = runsFolder();
 const model = writeTinyModel(at("model"));
 const common = ["--model", model, "--batch-size", "2", "--lora-rank", "2", "--sample-prompts", "0", "--threads", "1"];
-const config = (...names: string[]) => JSON.parse(readFileSync(at(...names, "config.json"), "utf8"));
-const lines = (...names: string[]) =>
-  readFileSync(at(...names, "metrics.jsonl"), "utf8")
-    .trim()
-    .split("\n");
+const config = (...names: string[]) => json(...names, "config.json");
 
 describe("preftune sft", () => {
   const film = (title: string) => ({
@@ -25,11 +21,7 @@ describe("preftune sft", () => {
       { role: "assistant", content: "Yes." },
     ],
   });
-  const rows = (name: string, values: readonly unknown[]) => {
-    writeFileSync(at(name), values.map((value) => `${JSON.stringify(value)}\n`).join(""));
-    return at(name);
-  };
-  const films = rows("films.jsonl", ["one", "two", "three", "four"].map(film));
+  const films = writeLines("films.jsonl", ["one", "two", "three", "four"].map(film));
 
   test("fine-tunes on conversations and says what it does", async () => {
     const { code, out, err } = await preftune(
@@ -54,7 +46,7 @@ describe("preftune sft", () => {
     const learned = async (score: string) => {
       const run = ["--data", films, "--output", at(score), "--score", score, "--max-steps", "1", "--quiet"];
       expect(await preftune("sft", ...common, ...run)).toMatchObject({ code: 0, err: "" });
-      return JSON.parse(lines(score)[0]!)["lengths/completion"] as number;
+      return metricsOf(score)[0]!["lengths/completion"]!;
     };
     const [all, assistant, completion] = [
       await learned("all"),
@@ -66,7 +58,7 @@ describe("preftune sft", () => {
   });
 
   test("names what is wrong with a row, and what would mend it", async () => {
-    const data = rows("plain.jsonl", [{ text: "Once upon a time." }]);
+    const data = writeLines("plain.jsonl", [{ text: "Once upon a time." }]);
     const { code, err } = await preftune(
       "sft",
       ...common,
@@ -91,10 +83,9 @@ describe("preftune dpo --sft-first", () => {
   const words = ["dpo", "--sft-first", "--sft-learning-rate", "1e-2", ...common, "--data", data];
   // 4 steps in each part.
   const run = (output: string) => [...words, "--output", at(output)];
-  const timeless = (line: string) => ({ ...JSON.parse(line), examples_per_second: 0, tokens_per_second: 0 });
   const contents = (output: string) => ({
-    first: lines(output, "sft").map(timeless),
-    second: lines(output).map(timeless),
+    first: metricsOf(output, "sft"),
+    second: metricsOf(output),
     adapter: readFileSync(at(output, "adapter", "adapter_model.safetensors"), "base64"),
   });
 

@@ -13,8 +13,8 @@ import { checkMerge } from "../../src/export/merge-check.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { Random } from "../../src/random.ts";
-import { writeTinyModel } from "../cli/support.ts";
 import { writeRewardModel } from "../support/reward-model.ts";
+import { writeTinyModel } from "../support/tiny-model.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "preftune-export-"));
 afterAll(() => rmSync(scratch, { recursive: true }));

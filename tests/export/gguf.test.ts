@@ -16,10 +16,10 @@ import { type ExportOptions, exportModel } from "../../src/export/export.ts";
 import { checkpointParameters, loadWeights, modelFor } from "../../src/models/index.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { writeTinyModel } from "../cli/support.ts";
 import { families, familyWeights } from "../models/families.ts";
 import { compileScorer } from "../models/golden.ts";
 import { expectClose } from "../support/programs.ts";
+import { writeTinyModel } from "../support/tiny-model.ts";
 
 const STORIES = fileURLToPath(new URL("../../../shared/models/stories260K", import.meta.url));
 const TINY_GGUF = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));

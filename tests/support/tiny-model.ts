@@ -54,8 +54,8 @@ export function writeTinyModel(folder: string, weights: Weights = tinyWeights())
 }
 
 /** Writes preference pairs of the film reviews example, those from row `from` on. */
-export function writePairs(file: string, count: number, from = 0): string {
-  const lines = readFileSync(example("preferences.jsonl"), "utf8").split("\n");
+export function writePairs(file: string, count: number, from = 0, source = "preferences.jsonl"): string {
+  const lines = readFileSync(example(source), "utf8").split("\n");
   writeFileSync(file, `${lines.slice(from, from + count).join("\n")}\n`);
   return file;
 }
