@@ -2,21 +2,18 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Value } from "../../src/runtime/runtime.ts";
 import * as t from "../../src/tensor/index.ts";
+import { describeEngines, interpreterEngine, nodeEngine, webEngine } from "../support/engines.ts";
 import { arrayOf, evaluate, numbers } from "../support/programs.ts";
 
 const x = t.input("x", ["T", 2]);
 const doubled = { outputs: { y: t.mul(x, 2) } };
 
-const engines = [
-  { name: "onnxruntime", runtime: nodeRuntime },
-  { name: "the interpreter", runtime: interpreter },
-];
+const engines = [nodeEngine, webEngine(), interpreterEngine];
 
-describe.each(engines)("what $name reads and writes", ({ runtime }) => {
+describeEngines(engines, "what $name reads and writes", (runtime) => {
   it("is an array where it lies: a view into a larger one, as it is when the program runs", async () => {
     await using program = await runtime.compile(doubled);
     const buffer = Float32Array.from([9, 9, 1, 2, 3, 4, 9]);
@@ -59,7 +56,7 @@ describe.each(engines)("what $name reads and writes", ({ runtime }) => {
   });
 });
 
-describe.each(engines)("$name refuses", ({ runtime }) => {
+describeEngines(engines, "$name refuses", (runtime) => {
   const table = t.input("table", [3, 2]);
   const rows = t.gather(table, t.input("ids", ["N"], "int64"));
   const program = { outputs: { y: t.mul(rows, t.input("scale", ["N", 1])) } };

@@ -1,39 +1,23 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { Random } from "../../src/random.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Tensor } from "../../src/tensor/index.ts";
 import * as t from "../../src/tensor/index.ts";
-import {
-  caseTensors,
-  drawCase,
-  type OperationCase,
-  operationCases,
-  withoutGradient,
-} from "../support/operation-cases.ts";
+import { describeEngines, interpreterEngine, nodeEngine, webEngine } from "../support/engines.ts";
+import { caseTensors, drawCase, operationCases, outputsOf } from "../support/operation-cases.ts";
 import { arrayOf, evaluate, expectClose, numbers } from "../support/programs.ts";
 
 /** Rounding of a few float32 operations on values of ordinary size. */
 const FLOAT32 = 2e-6;
 
-/** A case's result and the gradients of its sum of squares. */
-function outputsOf(op: string, test: OperationCase): Record<string, Tensor> {
-  const inputs = caseTensors(test);
-  const result = test.build(inputs);
-  const trained = Object.keys(inputs).filter((name) => !test.inputs[name]!.fixed && !withoutGradient.includes(op));
-  const slopes = t.gradients(
-    t.reduceSum(t.mul(result, result)),
-    trained.map((name) => inputs[name]!),
-  );
-  return { result, ...Object.fromEntries(trained.map((name, i) => [`gradient of ${name}`, slopes[i]!])) };
-}
+const engines = [nodeEngine, webEngine()];
 
-describe("onnxruntime computes what the interpreter does, one program for many sizes:", () => {
+describeEngines(engines, "$name computes what the interpreter does, one program for many sizes:", (runtime) => {
   for (const [op, cases] of Object.entries(operationCases)) {
     it.each(cases)(`${op} $title`, async (test) => {
       const outputs = outputsOf(op, test);
-      await using fast = await nodeRuntime.compile({ outputs });
+      await using fast = await runtime.compile({ outputs });
       await using exact = await interpreter.compile({ outputs });
       for (const seed of [1, 2, 3, 4]) {
         const { values } = drawCase(test, seed);
@@ -48,7 +32,7 @@ describe("onnxruntime computes what the interpreter does, one program for many s
   }
 });
 
-describe("a fused operation equals its decomposition on the engine:", () => {
+describeEngines(engines, "a fused operation equals its decomposition on $name:", (runtime) => {
   const fused = Object.keys(t.decompositions).flatMap((op) => operationCases[op]!.map((test) => ({ op, test })));
 
   it.each(fused)("$op $test.title", async ({ test }) => {
@@ -64,7 +48,7 @@ describe("a fused operation equals its decomposition on the engine:", () => {
           ...Object.fromEntries(outputs.map((y, i) => [`whole ${i}`, y])),
           ...Object.fromEntries(parts.map((y, i) => [`parts ${i}`, y])),
         };
-        const results = await evaluate(programs, values, nodeRuntime);
+        const results = await evaluate(programs, values, runtime);
         for (const i of outputs.keys()) expectClose(results[`whole ${i}`]!, results[`parts ${i}`]!, FLOAT32);
       }),
       { numRuns: 3 },
@@ -75,10 +59,7 @@ describe("a fused operation equals its decomposition on the engine:", () => {
 const x = t.input("x", ["T", "S"]);
 const gradientOfSum = (y: Tensor): Tensor => t.gradients(t.reduceSum(y), [x])[0]!;
 
-describe.each([
-  { name: "onnxruntime", runtime: nodeRuntime },
-  { name: "the interpreter", runtime: interpreter },
-])("at the edges of its range $name", ({ runtime }) => {
+describeEngines([...engines, interpreterEngine], "at the edges of its range $name", (runtime) => {
   it("has finite values and slopes of -log sigmoid and its kin at +-10,000", async () => {
     const outputs = {
       softplus: t.softplus(x),

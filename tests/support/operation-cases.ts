@@ -269,6 +269,18 @@ export const operationCases: Readonly<Record<string, readonly OperationCase[]>> 
  */
 export const withoutGradient = ["greaterOrEqual", "reduceMax", "rowIndices", "toFloat"];
 
+/** A case's result and the gradients of its sum of squares. */
+export function outputsOf(op: string, test: OperationCase): Record<string, Tensor> {
+  const inputs = caseTensors(test);
+  const result = test.build(inputs);
+  const trained = Object.keys(inputs).filter((name) => !test.inputs[name]!.fixed && !withoutGradient.includes(op));
+  const slopes = t.gradients(
+    t.reduceSum(t.mul(result, result)),
+    trained.map((name) => inputs[name]!),
+  );
+  return { result, ...Object.fromEntries(trained.map((name, i) => [`gradient of ${name}`, slopes[i]!])) };
+}
+
 /** The inputs of a case as tensors, with names for unknown sizes or with known `sizes`. */
 export function caseTensors({ inputs }: OperationCase, sizes?: ReadonlyMap<string, number>): Record<string, Tensor> {
   return Object.fromEntries(

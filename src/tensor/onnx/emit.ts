@@ -35,6 +35,8 @@ export interface EmitOptions {
   readonly externalDataName?: string;
   /** Inputs of the program that the model has the values of, by name: they are no inputs of the model. */
   readonly bound?: ReadonlyMap<string, BoundInput>;
+  /** Writes products without FusedMatMul, which ONNX Runtime does not have for WebGPU. */
+  readonly plainProducts?: boolean;
 }
 
 /** A float32 input's values, in the model or in a file beside it. In float16 they are widened when the model is loaded. */
@@ -277,6 +279,7 @@ class Emitter {
       case "matmul": {
         const { transA, transB, alpha } = a as { transA: boolean; transB: boolean; alpha: number };
         if (!transA && !transB && alpha === 1) return this.write("MatMul", inputs, { scope });
+        if (this.options.plainProducts) return this.emitPlainProduct(node);
         const attributes = { transA: { int: +transA }, transB: { int: +transB }, alpha: { float: alpha } };
         return this.write("FusedMatMul", inputs, { attributes, domain: "com.microsoft", scope });
       }
@@ -339,6 +342,27 @@ class Emitter {
       if (type === "float32") return name;
       return this.write("Cast", [name], { attributes: { to: { int: ELEMENT_TYPES.float32 } } })[0]!;
     });
+  }
+
+  /** A product with transposes or a factor: Gemm's where both are matrices. */
+  private emitPlainProduct({ inputs, attributes: a, scope }: Node): string[] {
+    const { transA, transB, alpha } = a as { transA: boolean; transB: boolean; alpha: number };
+    if (inputs.every(({ shape }) => shape.length === 2)) {
+      const attributes = { transA: { int: +transA }, transB: { int: +transB }, alpha: { float: alpha } };
+      return this.write(
+        "Gemm",
+        inputs.map((t) => this.nameOf(t)),
+        { attributes, scope },
+      );
+    }
+    const side = (t: Tensor, transposed: boolean): string => {
+      if (!transposed) return this.nameOf(t);
+      const rank = t.shape.length;
+      const swapped = [...Array(rank - 2).keys(), rank - 1, rank - 2];
+      return this.write("Transpose", [this.nameOf(t)], { attributes: { perm: { ints: swapped } }, scope })[0]!;
+    };
+    const product = this.write("MatMul", [side(inputs[0]!, transA), side(inputs[1]!, transB)], { scope });
+    return alpha === 1 ? product : this.write("Mul", [...product, this.literal([alpha], [], "float32")], { scope });
   }
 
   private emitRowIndices([x, after]: string[], scope: string): string[] {

@@ -1,0 +1,63 @@
+/** A page of a test in Chromium: a source file and all it imports, bundled as a page's build does, with the engine's files beside it. */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+import { build } from "vite";
+import { launchBrowser } from "./browser.ts";
+import { serveFolders } from "./static-server.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+export interface BundledPage extends AsyncDisposable {
+  readonly page: Page;
+}
+
+export interface PageOptions {
+  /** Whether the page is cross-origin isolated, so that it may have threads. */
+  readonly isolated?: boolean;
+  readonly graphics?: Parameters<typeof launchBrowser>[0];
+  /** Folders that it can fetch from besides, by the beginning of the path; paths from the repository's root. */
+  readonly folders?: Readonly<Record<string, string>>;
+}
+
+/** Opens a page with the module `entry`, a path from the repository's root; the engine is at `engine/`. Dispose of it. */
+export async function openBundled(entry: string, options: PageOptions = {}): Promise<BundledPage> {
+  const folder = await bundle(entry);
+  const fetched = Object.entries(options.folders ?? {}).map(([path, from]) => [path, join(ROOT, from)]);
+  const engine = join(ROOT, "node_modules/onnxruntime-web/dist");
+  const server = await serveFolders({ "/": folder, "/engine/": engine, ...Object.fromEntries(fetched) }, options);
+  const browser = await launchBrowser(options.graphics);
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/`);
+  return {
+    page,
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await server[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Writes `index.html` and its one script into a new folder. */
+async function bundle(entry: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "preftune-page-"));
+  await build({
+    configFile: false,
+    root: ROOT,
+    logLevel: "error",
+    publicDir: false,
+    build: {
+      outDir: folder,
+      target: "es2023",
+      minify: false,
+      rolldownOptions: { input: join(ROOT, entry), output: { entryFileNames: "page.js" } },
+    },
+  });
+  const script = '<script type="module" src="page.js"></script>';
+  writeFileSync(join(folder, "index.html"), `<!doctype html><title>test</title>${script}`);
+  return folder;
+}
