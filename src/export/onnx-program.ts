@@ -1,12 +1,12 @@
 /**
- * A language model as the decoder that transformers.js and Optimum know: one sequence at a time, its new tokens attending to those
- * cached and to each other.
+ * A language model as the decoder that transformers.js and Optimum know: B sequences at a time, padded on the left where they are not
+ * of one length, their new tokens attending to those cached and to each other.
  *
- *   input_ids [1, T]      attention_mask [1, S + T]   past_key_values.N.key, .value [1, heads, S, headDim]
- *   -> logits [1, T, V]   present.N.key, .value [1, heads, S + T, headDim]
+ *   input_ids, position_ids [B, T]   attention_mask [B, S + T]   past_key_values.N.key, .value [B, heads, S, headDim]
+ *   -> logits [B, T, V]              present.N.key, .value [B, heads, S + T, headDim]
  *
- * S cached tokens, 0 at the start. A token's position is its place in the cache; it is no input, because transformers.js counts Gemma 3's
- * from 1. A key is seen by queries of its own position and later ones, where the mask is 1.
+ * S cached tokens, 0 at the start. A key is seen by the queries at its own place of the sequence and after it, where the mask is 1. A
+ * token of the padding sees itself, for a softmax over nothing would be no number, and nobody sees it.
  */
 
 import type { KeyValue, LanguageModel } from "../models/model.ts";
@@ -17,14 +17,17 @@ import {
   greaterOrEqual,
   input,
   type Program,
+  product,
   reshape,
   rowIndices,
+  slice,
   type Tensor,
   toFloat,
   transpose,
   where,
 } from "../tensor/index.ts";
 
+const BATCH = "batch_size";
 const NEW = "sequence_length";
 const PAST = "past_sequence_length";
 const ALL = `${PAST}+${NEW}`;
@@ -34,55 +37,69 @@ interface CacheShape {
   readonly headDim: number;
 }
 
-/** The decoder. Inputs besides those above: the weights by their names, and rotary tables of `maxPositions` rows. */
-export function cachedDecoder(model: LanguageModel, shape: CacheShape, maxPositions: number): Program {
+/** The decoder. Inputs besides those above: the weights by their names, and rotary tables of so many rows. */
+export function cachedDecoder(model: LanguageModel, shape: CacheShape, tableRows: number): Program {
   const parameters = checkpointParameters(model.weights);
-  const flat = (name: string, size: string) => reshape(input(name, [1, size], "int64"), [size]);
-  const [tokens, seen] = [flat("input_ids", NEW), flat("attention_mask", ALL)];
+  const rows = product([BATCH, NEW]);
+  const ids = input("input_ids", [BATCH, NEW], "int64");
+  const seen = input("attention_mask", [BATCH, ALL], "int64");
   const { width } = model.rotaryTables(1);
   const past = Array.from({ length: model.layers }, (_, layer) => pastOf(layer, shape));
-  const rows = past.map(({ key, value }) => ({ key: asRows(key, shape), value: asRows(value, shape) }));
-  const positions = rowIndices(tokens, rows[0]!.key);
+  const places = {
+    queryPlaces: rowIndices(byPlace(ids), placesOf(past[0]!.key)),
+    keyPlaces: rowIndices(byPlace(seen)),
+  };
+  const tokens = reshape(ids, [rows]);
   const { hidden, cache } = model.forward(parameters, {
     tokens,
-    positions,
-    mask: visibility(positions, seen),
+    positions: reshape(input("position_ids", [BATCH, NEW], "int64"), [rows]),
+    mask: visibility(places, seen),
     rows: rowIndices(tokens),
-    rotary: { cos: input("rotary.cos", [maxPositions, width]), sin: input("rotary.sin", [maxPositions, width]) },
-    past: rows,
-    pastPositions: rowIndices(rows[0]!.key),
+    rotary: { cos: input("rotary.cos", [tableRows, width]), sin: input("rotary.sin", [tableRows, width]) },
+    past: past.map(({ key, value }) => ({ key: asRows(key, shape), value: asRows(value, shape) })),
+    batch: { sequences: BATCH, tokens: NEW, ...places },
   });
   const logits = rowLogits(model, hidden, parameters.tensor(model.headWeight));
   const present = cache.flatMap((own, layer) =>
     (["key", "value"] as const).map((part) => {
-      const joined = concat([past[layer]![part], asHeads(own[part], shape)], 1);
-      return [`present.${layer}.${part}`, reshape(joined, [1, shape.heads, ALL, shape.headDim])] as const;
+      const joined = concat([past[layer]![part], asHeads(own[part], shape)], 2);
+      return [`present.${layer}.${part}`, joined] as const;
     }),
   );
-  return { outputs: { logits: reshape(logits, [1, NEW, model.vocabularySize]), ...Object.fromEntries(present) } };
+  return { outputs: { logits: reshape(logits, [BATCH, NEW, model.vocabularySize]), ...Object.fromEntries(present) } };
 }
 
-/** The cache of a layer [heads, S, headDim]. */
+/** The cache of a layer [B, heads, S, headDim]. */
 function pastOf(layer: number, { heads, headDim }: CacheShape): KeyValue {
-  const part = (name: string) =>
-    reshape(input(`past_key_values.${layer}.${name}`, [1, heads, PAST, headDim]), [heads, PAST, headDim]);
+  const part = (name: string) => input(`past_key_values.${layer}.${name}`, [BATCH, heads, PAST, headDim]);
   return { key: part("key"), value: part("value") };
 }
 
-/** [heads, S, headDim] to the model's rows [S, heads * headDim]. */
+/** [B, heads, S, headDim] to the model's rows [B, S, heads * headDim]. */
 function asRows(x: Tensor, { heads, headDim }: CacheShape): Tensor {
-  return reshape(transpose(x, [1, 0, 2]), [PAST, heads * headDim]);
+  return reshape(transpose(x, [0, 2, 1, 3]), [BATCH, PAST, heads * headDim]);
 }
 
-/** The model's rows [T, heads * headDim] to [heads, T, headDim]. */
+/** The model's rows [B * T, heads * headDim] to [B, heads, T, headDim]. */
 function asHeads(x: Tensor, { heads, headDim }: CacheShape): Tensor {
-  return transpose(reshape(x, [NEW, heads, headDim]), [1, 0, 2]);
+  return transpose(reshape(x, [BATCH, NEW, heads, headDim]), [0, 2, 1, 3]);
 }
 
-/** 0 where a query at one of the positions [T] sees a key [S + T], -infinity where it does not. */
-function visibility(positions: Tensor, seen: Tensor): Tensor {
-  const queries = reshape(toFloat(positions), [NEW, 1]);
-  const keys = reshape(toFloat(rowIndices(seen)), [1, ALL]);
-  const unmasked = where(greaterOrEqual(reshape(toFloat(seen), [1, ALL]), 1), 0, Number.NEGATIVE_INFINITY);
-  return where(greaterOrEqual(queries, keys), unmasked, Number.NEGATIVE_INFINITY);
+/** [B, n] to [n, B], one row a place. */
+function byPlace(x: Tensor): Tensor {
+  return transpose(x, [1, 0]);
+}
+
+/** Something with one row a cached place [S, ...]. */
+function placesOf(past: Tensor): Tensor {
+  return transpose(slice(slice(past, 1, 0, 1), 3, 0, 1), [2, 0, 1, 3]);
+}
+
+/** 0 where a query sees a key [B, T, S + T], -infinity where it does not. */
+function visibility(places: { readonly queryPlaces: Tensor; readonly keyPlaces: Tensor }, seen: Tensor): Tensor {
+  const queries = reshape(toFloat(places.queryPlaces), [NEW, 1]);
+  const keys = reshape(toFloat(places.keyPlaces), [1, ALL]);
+  const hidden = Number.NEGATIVE_INFINITY;
+  const unpadded = where(greaterOrEqual(reshape(toFloat(seen), [BATCH, 1, ALL]), 1), 0, hidden);
+  return where(greaterOrEqual(queries, keys), where(greaterOrEqual(keys, queries), 0, unpadded), hidden);
 }

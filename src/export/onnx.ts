@@ -49,13 +49,14 @@ export function exportOnnx(output: string, options: OnnxExport): void {
     throw new CheckpointError("ONNX: reward models can't be written, only language models. Use --format hf.");
   }
   const positions = exportedPositions(checkpoint.config, model);
-  const sources = [...tensors, ...rotarySources(model, positions)];
+  const tableRows = positions + firstPosition(checkpoint.config);
+  const sources = [...tensors, ...rotarySources(model, tableRows)];
   const { dtype, file } = KINDS[storage];
   const total = sources.reduce((bytes, { shape }) => bytes + encodedBytes(storage, elementCount(shape)), 0);
   const { inlineBytes = INLINE_BYTES, maxFileBytes = MAX_FILE_BYTES } = options;
   const isSmall = total <= inlineBytes;
   const placed = isSmall ? inline(sources, storage) : place(sources, storage, `${file}_data`, maxFileBytes);
-  const program = cachedDecoder(model, cacheShape(checkpoint.config, model), positions);
+  const program = cachedDecoder(model, cacheShape(checkpoint.config, model), tableRows);
   const optimized = optimize(program, { fused: onnxFused, fold: evaluateNode });
   const { model: bytes } = emitOnnx(optimized, { bound: placed.bound });
   writeFolderWhole(output, (folder) => {
@@ -87,12 +88,17 @@ export function exportedPositions(config: JsonObject, model: LanguageModel): num
   return short.every((x, i) => x === long[i]) ? maxPositions : original;
 }
 
-function rotarySources(model: LanguageModel, positions: number): TensorSource[] {
-  const { cos, sin, width } = model.rotaryTables(positions);
+/** transformers.js counts positions from 0, and those of Gemma 3 from 1, which turns all of its tokens by one step more. */
+function firstPosition({ model_type: family }: JsonObject): number {
+  return family === "gemma3_text" || family === "gemma3" ? 1 : 0;
+}
+
+function rotarySources(model: LanguageModel, rows: number): TensorSource[] {
+  const { cos, sin, width } = model.rotaryTables(rows);
   if (width === 0) return [];
   return Object.entries({ cos, sin }).map(([name, values]) => ({
     name: `rotary.${name}`,
-    shape: [positions, width],
+    shape: [rows, width],
     read: () => values,
   }));
 }

@@ -1,12 +1,26 @@
 /** What a language model is to the rest of preftune: weight shapes, and a graph from token rows to hidden rows. */
 
-import type { Tensor } from "../tensor/index.ts";
+import type { Dim, Tensor } from "../tensor/index.ts";
 import type { Parameters, WeightShapes } from "./parameters.ts";
 
 /** Keys and values of tokens in one layer, each [tokens, kvHeads * headDim]. */
 export interface KeyValue {
   readonly key: Tensor;
   readonly value: Tensor;
+}
+
+/**
+ * A batch of sequences that look at their own tokens alone, each of as many new and past ones: the rows of the flat micro-batch are those
+ * of the first sequence, then those of the second.
+ */
+export interface SequenceBatch {
+  /** How many sequences there are: B. */
+  readonly sequences: Dim;
+  /** How many new tokens each has: T. */
+  readonly tokens: Dim;
+  /** Places in the sequences of the new tokens [T] and of all [S + T]: windows are measured in them. */
+  readonly queryPlaces: Tensor;
+  readonly keyPlaces: Tensor;
 }
 
 /** The symbolic inputs of one flat micro-batch. T tokens attend to S past ones and to each other. */
@@ -25,6 +39,11 @@ export interface TokenInputs {
   readonly past?: readonly KeyValue[];
   /** Positions of past tokens [S]; models with sliding windows read them. */
   readonly pastPositions?: Tensor;
+  /**
+   * Given for a batch of sequences: `mask` is [B, T, S + T] then, `past` is [B, S, kvHeads * headDim], all B * T rows are wanted, and
+   * `pastPositions` are not read.
+   */
+  readonly batch?: SequenceBatch;
 }
 
 export interface ModelOutputs {

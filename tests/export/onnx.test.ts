@@ -70,6 +70,22 @@ describe("the example model as ONNX", () => {
     expect(await answersOf(at("whole"))).toEqual(expected);
   });
 
+  test("generates the same from a batch of prompts of several lengths as from each alone", async () => {
+    env.allowRemoteModels = false;
+    env.localModelPath = dirname(at("whole"));
+    const model = await AutoModelForCausalLM.from_pretrained("whole");
+    const tokenizer = await AutoTokenizer.from_pretrained("whole");
+    tokenizer.padding_side = "left";
+    const inputs = tokenizer(PROMPTS, { padding: true });
+    const [, width] = inputs.input_ids.dims as [number, number];
+    const output = (await model.generate({ ...inputs, max_new_tokens: 24, do_sample: false })) as Tensor;
+    await model.dispose();
+    const rows = (output.tolist() as bigint[][]).map((row) => row.slice(width).map(Number));
+    // A sequence that has ended goes on with padding until the last has.
+    for (const [i, { tokens }] of expected.entries()) expect(rows[i]!.slice(0, tokens.length)).toEqual(tokens);
+    expect(new Set(expected.map(({ prompt }) => prompt.length)).size).toBe(PROMPTS.length);
+  });
+
   test.each([
     ["F32", "model.onnx"],
     ["F16", "model_fp16.onnx"],
@@ -94,31 +110,38 @@ describe("the example model as ONNX", () => {
 describe("every family", () => {
   const FOLDER = fileURLToPath(new URL("../golden/checkpoints/families/", import.meta.url));
   const files = readdirSync(FOLDER).filter((name) => /^\w+(-00001-of-\d+)?\.gguf$/.test(name));
-  const IDS = [3, 5, 7, 2, 9];
+  const PROMPT_IDS = [
+    [3, 5, 7, 2, 9],
+    [8, 4, 6],
+  ];
+  const WIDTH = 5;
 
-  test.each(files)("%s generates in transformers.js what it generates in preftune", async (file) => {
+  test.each(files)("%s generates in transformers.js what it generates in preftune, in a padded batch", async (file) => {
     const path = join(FOLDER, file);
     await exportModel({ model: path, format: "onnx", output: at(file) });
     env.allowRemoteModels = false;
     env.localModelPath = scratch;
     const theirs = await AutoModelForCausalLM.from_pretrained(file);
-    const row = (values: readonly number[]) =>
-      new Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+    const padded = (of: (ids: readonly number[]) => readonly number[]) => {
+      const rows = PROMPT_IDS.map((ids) => [...new Array<number>(WIDTH - ids.length).fill(0), ...of(ids)]);
+      return new Tensor("int64", BigInt64Array.from(rows.flat(), BigInt), [rows.length, WIDTH]);
+    };
     const output = (await theirs.generate({
-      input_ids: row(IDS),
-      attention_mask: row(IDS.map(() => 1)),
+      input_ids: padded((ids) => ids),
+      attention_mask: padded((ids) => ids.map(() => 1)),
       max_new_tokens: 10,
       do_sample: false,
       eos_token_id: [999],
-    } as Parameters<typeof theirs.generate>[0])) as { readonly data: BigInt64Array };
+    } as Parameters<typeof theirs.generate>[0])) as Tensor;
     await theirs.dispose();
     using checkpoint = await openCheckpoint(path);
     const model = modelFor(checkpoint);
     const parameters = checkpointParameters(model.weights);
     const weights = loadWeights(checkpoint, model);
     await using ours = await Generator.create({ model, parameters, weights, runtime: nodeRuntime });
-    const [expected] = await ours.generate([IDS], { maxNewTokens: 10 });
-    expect(Array.from(output.data, Number)).toEqual([...IDS, ...expected!.tokens]);
+    const expected = await ours.generate(PROMPT_IDS, { maxNewTokens: 10 });
+    const answers = (output.tolist() as bigint[][]).map((row) => row.slice(WIDTH).map(Number));
+    expect(answers).toEqual(expected.map(({ tokens }) => tokens));
   });
 });
 

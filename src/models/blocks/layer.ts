@@ -1,7 +1,7 @@
 /** What one layer of a decoder reads of a micro-batch, and how layers follow each other. */
 
-import { concat, gather, scope, type Tensor } from "../../tensor/index.ts";
-import type { KeyValue, ModelOutputs, TokenInputs } from "../model.ts";
+import { concat, gather, reshape, scope, type Tensor } from "../../tensor/index.ts";
+import type { KeyValue, ModelOutputs, SequenceBatch, TokenInputs } from "../model.ts";
 import { windowMask } from "./window.ts";
 
 /** The last layer computes nothing past its keys and values but the rows that are wanted. */
@@ -17,7 +17,11 @@ export class LayerInputs {
     this.positions = inputs.positions;
     this.rotary = inputs.rotary;
     this.past = inputs.past?.[index];
-    this.last = last;
+    this.last = last && inputs.batch === undefined;
+  }
+
+  get batch(): SequenceBatch | undefined {
+    return this.inputs.batch;
   }
 
   /** Whether `pick` leaves rows out. */
@@ -30,16 +34,22 @@ export class LayerInputs {
     return this.last ? gather(x, this.inputs.rows) : x;
   }
 
-  /** The past's keys and values, then the tokens' own [S + T, width]. */
+  /** The past's keys and values, then the tokens' own [S + T, width], of each sequence of a batch [B, S + T, width]. */
   withPast({ key, value }: KeyValue): KeyValue {
-    const { past } = this;
-    return past ? { key: concat([past.key, key], 0), value: concat([past.value, value], 0) } : { key, value };
+    const { past, batch } = this;
+    if (past === undefined) return { key, value };
+    const after = (before: Tensor, own: Tensor) =>
+      batch
+        ? concat([before, reshape(own, [batch.sequences, batch.tokens, own.shape[1]!])], 1)
+        : concat([before, own], 0);
+    return { key: after(past.key, key), value: after(past.value, value) };
   }
 
   /** Added to the attention scores of the picked rows: what they may not see, and what lies outside the window. */
   mask(window: number | undefined): Tensor {
-    const { mask, positions, pastPositions } = this.inputs;
+    const { mask, positions, pastPositions, batch } = this.inputs;
     if (window === undefined) return this.pick(mask);
+    if (batch) return windowMask(mask, batch.queryPlaces, batch.keyPlaces, window);
     const keys = pastPositions ? concat([pastPositions, positions], 0) : positions;
     return this.pick(windowMask(mask, positions, keys, window));
   }

@@ -5,7 +5,7 @@
 
 import { greaterOrEqual, reshape, sub, type Tensor, toFloat, where } from "../../tensor/index.ts";
 
-/** The mask [T, S] with -infinity too where the key lies `window` positions or more before the query: positions [T] and [S]. */
+/** The mask [..., T, S] with -infinity too where the key lies `window` positions or more before the query: positions [T] and [S]. */
 export function windowMask(mask: Tensor, queries: Tensor, keys: Tensor, window: number): Tensor {
   const rows = reshape(toFloat(queries), [queries.shape[0]!, 1]);
   const columns = reshape(toFloat(keys), [1, keys.shape[0]!]);
