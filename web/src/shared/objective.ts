@@ -51,16 +51,7 @@ export class PairEvaluator {
   }
 
   async evaluate(pairs: Pairs): Promise<Evaluated> {
-    const count = pairs.policyChosen.length;
-    const ones = new Float64Array(count).fill(1);
-    const { chosen = ones, rejected = ones } = pairs.lengths ?? {};
-    const inputs: Record<string, Value> = {
-      policy: interleaved(pairs.policyChosen, pairs.policyRejected),
-      reference: interleaved(pairs.referenceChosen, pairs.referenceRejected),
-      lengths: interleaved(chosen, rejected),
-    };
-    const needed = Object.fromEntries(this.executable.inputNames.map((name) => [name, inputs[name]!]));
-    const { losses, gradient, ...metrics } = await this.executable.run(needed);
+    const { losses, gradient, ...metrics } = await this.executable.run(pairInputs(pairs, this.executable.inputNames));
     const byPolicy = gradient!.data as Float64Array;
     return {
       losses: losses!.data as Float64Array,
@@ -73,6 +64,18 @@ export class PairEvaluator {
       },
     };
   }
+}
+
+/** The pairs as the inputs of a program that has inputs of these names. */
+export function pairInputs(pairs: Pairs, names: readonly string[]): Record<string, Value> {
+  const ones = new Float64Array(pairs.policyChosen.length).fill(1);
+  const { chosen = ones, rejected = ones } = pairs.lengths ?? {};
+  const inputs: Record<string, Value> = {
+    policy: interleaved(pairs.policyChosen, pairs.policyRejected),
+    reference: interleaved(pairs.referenceChosen, pairs.referenceRejected),
+    lengths: interleaved(chosen, rejected),
+  };
+  return Object.fromEntries(names.map((name) => [name, inputs[name]!]));
 }
 
 /** Chosen and rejected by turns [2 N], as a micro-batch has them. */
