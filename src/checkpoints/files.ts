@@ -5,15 +5,15 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
-
-/** How to mend a file whose contents contradict themselves or end early. */
-export const GET_IT_AGAIN = "The file is damaged or incomplete: copy or download it again.";
+import { type ByteSource, endsEarly } from "./bytes.ts";
+import type { JsonObject } from "./checkpoint.ts";
+import { parseJsonObject } from "./json.ts";
 
 /** Linux transfers at most 2 GiB less a page in one call; larger ranges go in pieces. */
 const MAX_TRANSFER_BYTES = 2 ** 30;
 
 /** A file opened for reading at any position. */
-export class RandomAccessFile implements Disposable {
+export class RandomAccessFile implements ByteSource {
   readonly path: string;
   /** Length in bytes when it was opened. */
   readonly size: number;
@@ -35,19 +35,13 @@ export class RandomAccessFile implements Disposable {
     this.size = status.size;
   }
 
-  /** Fills `target` with the bytes from `position` on. Throws CheckpointError when the file ends before `target` is full. */
   readInto(target: Uint8Array, position: number): void {
     if (!this.#open) throw new CheckpointError(`${this.path}: was closed; open the checkpoint again to read from it.`);
     let done = 0;
     while (done < target.byteLength) {
       const wanted = Math.min(target.byteLength - done, MAX_TRANSFER_BYTES);
       const got = readSync(this.#descriptor, target, done, wanted, position + done);
-      if (got === 0) {
-        throw new CheckpointError(
-          `${this.path}: ends at byte ${position + done}, but bytes up to ${position + target.byteLength} belong to it. ` +
-            GET_IT_AGAIN,
-        );
-      }
+      if (got === 0) throw endsEarly(this.path, position + done, position + target.byteLength);
       done += got;
     }
   }
@@ -71,6 +65,11 @@ export function readWholeFile(path: string): Uint8Array {
   const bytes = new Uint8Array(file.size);
   file.readInto(bytes, 0);
   return bytes;
+}
+
+/** Reads a JSON file whose top is an object. Throws CheckpointError when it can't be read or is anything else. */
+export function readJsonFile(path: string): JsonObject {
+  return parseJsonObject(readWholeFile(path), `${path}: the file`);
 }
 
 /** Appends bytes to a file that is being written. */

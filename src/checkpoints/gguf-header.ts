@@ -4,9 +4,9 @@
  * file's size before it is believed, so that a damaged or hostile file is refused and not acted on.
  */
 import { CheckpointError } from "../errors.ts";
+import { type ByteSource, GET_IT_AGAIN } from "./bytes.ts";
 import type { StorageType } from "./checkpoint.ts";
 import { BLOCK_LAYOUTS } from "./dequantize.ts";
-import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
 import { ForwardReader } from "./gguf-reader.ts";
 
 export type MetadataValue = string | number | bigint | boolean | MetadataValue[];
@@ -44,7 +44,7 @@ const TENSOR_TYPES = new Map<number, string>(Object.entries({
 }).map(([name, number]) => [number, name]));
 
 /** Reads and checks a file's header. Throws CheckpointError naming what is wrong and the key or tensor. */
-export function readGgufHeader(file: RandomAccessFile): GgufHeader {
+export function readGgufHeader(file: ByteSource): GgufHeader {
   const reader = new ForwardReader(file);
   checkMagicAndVersion(reader);
   const tensorCount = reader.count("tensors", 24);
@@ -173,7 +173,7 @@ function isReadable(storage: string): storage is StorageType {
 
 /** Turns offsets into byte ranges of the file: each aligned, whole, inside the file, and none over another. */
 function placeTensors(
-  file: RandomAccessFile,
+  file: ByteSource,
   raw: readonly RawTensor[],
   dataStart: number,
   alignment: number,
@@ -202,7 +202,7 @@ function placeTensors(
   return tensors;
 }
 
-function refuseOverlaps(file: RandomAccessFile, tensors: ReadonlyMap<string, GgufTensor>): void {
+function refuseOverlaps(file: ByteSource, tensors: ReadonlyMap<string, GgufTensor>): void {
   const inOrder = [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end);
   for (const [i, tensor] of inOrder.entries()) {
     const next = inOrder[i + 1];
@@ -214,7 +214,7 @@ function refuseOverlaps(file: RandomAccessFile, tensors: ReadonlyMap<string, Ggu
   }
 }
 
-function alignmentOf(file: RandomAccessFile, metadata: ReadonlyMap<string, MetadataValue>): number {
+function alignmentOf(file: ByteSource, metadata: ReadonlyMap<string, MetadataValue>): number {
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   if (typeof alignment !== "number" || !Number.isSafeInteger(alignment) || alignment < 8 || alignment % 8 !== 0) {
     throw new CheckpointError(`${file.path}: general.alignment is ${String(alignment)}; it must be a multiple of 8.`);

@@ -1,18 +1,18 @@
 /** Reading the parts of a GGUF header one after another, with every length checked against what is left of the file. */
 import { CheckpointError } from "../errors.ts";
-import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
+import { type ByteSource, GET_IT_AGAIN } from "./bytes.ts";
 
 /** Far above any real text in a header (tokens, chat templates), far below what would exhaust memory. */
 const MAX_STRING_BYTES = 2 ** 26;
 
 /** Reads forward through a file in windows, so that neither the tensors nor a hostile length are ever loaded. */
 export class ForwardReader {
-  readonly file: RandomAccessFile;
+  readonly file: ByteSource;
   #window: Buffer<ArrayBuffer> = Buffer.alloc(0);
   #windowStart = 0;
   #at = 0;
 
-  constructor(file: RandomAccessFile) {
+  constructor(file: ByteSource) {
     this.file = file;
   }
 

@@ -1,146 +1,23 @@
-/**
- * Hugging Face model folders: `config.json`, the tokenizer's files, and safetensors, single or sharded. Reading checks that
- * the index and the shards agree; writing makes a folder that is whole or absent.
- */
+/** Hugging Face model folders: opened for reading, and written whole or not at all. */
 import { existsSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
-import { CheckpointError } from "../errors.ts";
-import type { Checkpoint, Json, JsonObject, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
-import { readWholeFile, writeFileWhole } from "./files.ts";
+import { join } from "node:path";
+import type { Checkpoint, Json, JsonObject, TokenizerFiles } from "./checkpoint.ts";
+import { RandomAccessFile, readWholeFile, writeFileWhole } from "./files.ts";
 import { writeFolderWhole } from "./folders.ts";
-import { isJsonObject, readJsonFile } from "./json.ts";
-import { SafetensorsFile } from "./safetensors.ts";
+import { openModelFiles } from "./model-files.ts";
 import { type FloatType, type SafetensorsOptions, type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
 
 /** Opens a model folder. Throws CheckpointError when a file is missing, broken, or disagrees with another. */
 export function openFolder(folder: string): Checkpoint {
   const path = (name: string) => join(folder, name);
-  if (!existsSync(path("config.json"))) {
-    throw new CheckpointError(
-      existsSync(path("adapter_config.json"))
-        ? `${folder}: holds a LoRA adapter; give the model that it belongs to, and this folder as the adapter.`
-        : `${folder}: has no config.json, so it is not a Hugging Face model folder.`,
-    );
-  }
-  const config = readJsonFile(path("config.json"));
-  const generationConfig = existsSync(path("generation_config.json"))
-    ? readJsonFile(path("generation_config.json"))
-    : undefined;
-  const tokenizer = readTokenizerFiles(folder);
-  const shards = openShards(folder);
-  return new FolderCheckpoint(folder, config, generationConfig, tokenizer, shards);
-}
-
-class FolderCheckpoint implements Checkpoint {
-  readonly source: string;
-  readonly config: JsonObject;
-  readonly generationConfig?: JsonObject;
-  readonly tokenizer: TokenizerFiles;
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-  readonly #shards: readonly SafetensorsFile[];
-
-  constructor(
-    source: string,
-    config: JsonObject,
-    generationConfig: JsonObject | undefined,
-    tokenizer: TokenizerFiles,
-    shards: readonly SafetensorsFile[],
-  ) {
-    this.source = source;
-    this.config = config;
-    this.generationConfig = generationConfig;
-    this.tokenizer = tokenizer;
-    this.#shards = shards;
-    this.tensors = new Map(shards.flatMap((shard) => [...shard.tensors]));
-  }
-
-  read(name: string): Float32Array<ArrayBuffer> {
-    const shard = this.#shards.find((file) => file.has(name));
-    if (shard === undefined) throw new CheckpointError(`${this.source}: has no tensor ${JSON.stringify(name)}.`);
-    return shard.read(name);
-  }
-
-  [Symbol.dispose](): void {
-    for (const shard of this.#shards) shard[Symbol.dispose]();
-  }
-}
-
-function readTokenizerFiles(folder: string): TokenizerFiles {
-  const path = (name: string) => join(folder, name);
-  if (!existsSync(path("tokenizer.json"))) {
-    throw new CheckpointError(
-      `${folder}: has no tokenizer.json. Save the tokenizer with transformers' AutoTokenizer.from_pretrained(...).save_pretrained(...) into it.`,
-    );
-  }
-  const config = existsSync(path("tokenizer_config.json")) ? readJsonFile(path("tokenizer_config.json")) : {};
-  const chatTemplate = existsSync(path("chat_template.jinja"))
-    ? new TextDecoder().decode(readWholeFile(path("chat_template.jinja")))
-    : templateInConfig(config.chat_template);
-  return { source: folder, tokenizer: readJsonFile(path("tokenizer.json")), config, chatTemplate };
-}
-
-/** `tokenizer_config.json` holds one template as text, or several as `{name, template}` of which "default" is meant. */
-function templateInConfig(value: Json | undefined): string | undefined {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return undefined;
-  const entry = value.find((item) => isJsonObject(item) && item.name === "default");
-  return isJsonObject(entry) && typeof entry.template === "string" ? entry.template : undefined;
-}
-
-function openShards(folder: string): SafetensorsFile[] {
-  const single = join(folder, "model.safetensors");
-  const index = join(folder, "model.safetensors.index.json");
-  if (existsSync(single)) return [new SafetensorsFile(single)];
-  if (existsSync(index)) return openIndexed(folder, index);
-  if (readdirSync(folder).some((name) => /^pytorch_model.*\.bin(\.index\.json)?$/.test(name))) {
-    throw new CheckpointError(
-      `${folder}: holds its weights as pytorch_model.bin, which can run code when it is read. Convert it to safetensors: load it with ` +
-        "transformers and call model.save_pretrained(folder).",
-    );
-  }
-  throw new CheckpointError(`${folder}: has neither model.safetensors nor model.safetensors.index.json.`);
-}
-
-function openIndexed(folder: string, indexPath: string): SafetensorsFile[] {
-  const weightMap = readJsonFile(indexPath).weight_map;
-  if (!isJsonObject(weightMap)) throw new CheckpointError(`${indexPath}: has no "weight_map" object.`);
-  const shards = new Map<string, SafetensorsFile>();
-  try {
-    for (const [tensor, file] of Object.entries(weightMap)) {
-      if (typeof file !== "string" || file !== basename(file)) {
-        throw new CheckpointError(
-          `${indexPath}: tensor ${JSON.stringify(tensor)} must name a file of the folder, not ${JSON.stringify(file)}.`,
-        );
-      }
-      if (!existsSync(join(folder, file))) {
-        throw new CheckpointError(
-          `${folder}: the shard ${file}, which the index names, is missing. Copy or download it too.`,
-        );
-      }
-      const shard = shards.get(file) ?? new SafetensorsFile(join(folder, file));
-      shards.set(file, shard);
-      if (!shard.has(tensor)) {
-        throw new CheckpointError(
-          `${indexPath}: places tensor ${JSON.stringify(tensor)} in ${file}, but it is not there.`,
-        );
-      }
-    }
-    for (const [file, shard] of shards) refuseUnlisted(indexPath, weightMap, file, shard);
-  } catch (error) {
-    for (const shard of shards.values()) shard[Symbol.dispose]();
-    throw error;
-  }
-  return [...shards.values()];
-}
-
-function refuseUnlisted(indexPath: string, weightMap: JsonObject, file: string, shard: SafetensorsFile): void {
-  for (const tensor of shard.tensors.keys()) {
-    if (!Object.hasOwn(weightMap, tensor) || weightMap[tensor] !== file) {
-      throw new CheckpointError(
-        `${indexPath}: does not place tensor ${JSON.stringify(tensor)} in ${file}, where it is.`,
-      );
-    }
-  }
+  return openModelFiles({
+    source: folder,
+    path,
+    names: () => readdirSync(folder),
+    has: (name) => existsSync(path(name)),
+    read: (name) => readWholeFile(path(name)),
+    open: (name) => new RandomAccessFile(path(name)),
+  });
 }
 
 /** A model on its way into a folder. */

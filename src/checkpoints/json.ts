@@ -1,10 +1,9 @@
 /**
- * JSON from files that are not to be trusted: strict UTF-8, an object at the top, errors that name the file, and (where a
+ * JSON that is not to be trusted: strict UTF-8, an object at the top, errors that name where it is from, and (where a
  * format forbids them) duplicate keys, which `JSON.parse` keeps silent about.
  */
 import { CheckpointError } from "../errors.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
-import { readWholeFile } from "./files.ts";
 
 /** Far above what any of the files needs, far below what a function that calls itself for every level can bear. */
 const MAX_NESTING = 64;
@@ -31,11 +30,6 @@ export function parseJsonObject(bytes: Uint8Array, where: string, options: { uni
     }
   }
   return value;
-}
-
-/** Reads a JSON file whose top is an object. Throws CheckpointError when it can't be read or is anything else. */
-export function readJsonFile(path: string): JsonObject {
-  return parseJsonObject(readWholeFile(path), `${path}: the file`);
 }
 
 export function isJsonObject(value: Json | undefined): value is JsonObject {

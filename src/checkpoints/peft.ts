@@ -7,9 +7,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
-import { writeFileWhole } from "./files.ts";
+import { readJsonFile, writeFileWhole } from "./files.ts";
 import { writeFolderWhole } from "./folders.ts";
-import { describeJson, isJsonObject, readJsonFile } from "./json.ts";
+import { describeJson, isJsonObject } from "./json.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 import { writeSafetensorsFile } from "./safetensors-writer.ts";
 

@@ -5,8 +5,8 @@
  * the size that dtype and shape ask for, which together cover the rest of the file without gap or overlap.
  */
 import { CheckpointError } from "../errors.ts";
+import { type ByteSource, GET_IT_AGAIN } from "./bytes.ts";
 import type { Json, JsonObject } from "./checkpoint.ts";
-import { GET_IT_AGAIN, type RandomAccessFile } from "./files.ts";
 import { describeJson, isJsonObject, parseJsonObject } from "./json.ts";
 
 /** The format's own limit, so that a reader never parses an arbitrarily large header. */
@@ -34,7 +34,7 @@ export interface SafetensorsHeader {
 }
 
 /** Reads and checks a file's header. Throws CheckpointError naming the rule that is broken and the tensor. */
-export function readSafetensorsHeader(file: RandomAccessFile): SafetensorsHeader {
+export function readSafetensorsHeader(file: ByteSource): SafetensorsHeader {
   const bytes = headerBytes(file);
   const dataStart = 8 + bytes.length;
   const json = parseJsonObject(bytes, `${file.path}: the safetensors header`, { uniqueKeys: true });
@@ -48,7 +48,7 @@ export function readSafetensorsHeader(file: RandomAccessFile): SafetensorsHeader
   return { tensors, metadata };
 }
 
-function headerBytes(file: RandomAccessFile): Uint8Array {
+function headerBytes(file: ByteSource): Uint8Array {
   if (file.size < 8) {
     throw new CheckpointError(`${file.path}: is ${file.size} bytes long, too short for a safetensors file.`);
   }
@@ -125,11 +125,7 @@ function naturalNumbers(value: Json | undefined): number[] | undefined {
 }
 
 /** The byte ranges must follow one another without gap or overlap from the header's end to the file's. */
-function checkCoverage(
-  file: RandomAccessFile,
-  tensors: ReadonlyMap<string, SafetensorsEntry>,
-  dataStart: number,
-): void {
+function checkCoverage(file: ByteSource, tensors: ReadonlyMap<string, SafetensorsEntry>, dataStart: number): void {
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
   let covered = dataStart;
   let previous = "";

@@ -7,7 +7,8 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isJsonObject, readJsonFile } from "../checkpoints/json.ts";
+import { readJsonFile } from "../checkpoints/files.ts";
+import { isJsonObject } from "../checkpoints/json.ts";
 import { CheckpointError, HubError } from "../errors.ts";
 import { formatReference, type HubReference, parseReference } from "./reference.ts";
 import { type HubOptions, openSession, stoppable } from "./session.ts";
