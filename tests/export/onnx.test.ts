@@ -81,7 +81,7 @@ describe("the example model as ONNX", () => {
     const output = (await model.generate({ ...inputs, max_new_tokens: 24, do_sample: false })) as Tensor;
     await model.dispose();
     const rows = (output.tolist() as bigint[][]).map((row) => row.slice(width).map(Number));
-    // A sequence that has ended goes on with padding until the last has.
+    // transformers.js writes on for a sequence that has ended until the last has.
     for (const [i, { tokens }] of expected.entries()) expect(rows[i]!.slice(0, tokens.length)).toEqual(tokens);
     expect(new Set(expected.map(({ prompt }) => prompt.length)).size).toBe(PROMPTS.length);
   });

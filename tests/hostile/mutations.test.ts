@@ -40,3 +40,12 @@ describe("a file with something changed is read, or refused by name; as it was, 
     }
   });
 });
+
+test("a Parquet page that has no end is given up after seconds of silence, however long a whole file may take", async () => {
+  const { files, name } = targets.find((target) => target.name === "nested-v2.parquet")!;
+  const path = join(home, name);
+  writeFileSync(path, mutated(files[name]!, randomFrom(4_005_130), false));
+  const start = performance.now();
+  await expect(readRows(path).next()).rejects.toThrow("its rows have no end");
+  expect(performance.now() - start).toBeLessThan(10_000);
+});
