@@ -6,67 +6,18 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { globSync } from "tinyglobby";
-import { z } from "zod";
 import { ConfigError, DataError } from "../errors.ts";
-import { type Columns, parseColumns } from "./columns.ts";
-import { shapeNamed, shapeNames } from "./shapes/registry.ts";
-import { nameOf, STDIN } from "./unpack.ts";
-
-const columnList = z
-  .union([
-    z.string().transform((text) => text.split(",")),
-    z.array(z.string()),
-    z
-      .record(z.string(), z.string())
-      .transform((map) => Object.entries(map).map(([field, column]) => `${field}=${column}`)),
-  ])
-  .pipe(z.array(z.string().min(1)).min(1));
-
-const sourceObject = z.strictObject({
-  path: z.string().min(1),
-  weight: z.number().positive().optional(),
-  format: z.enum(shapeNames).optional(),
-  columns: columnList.optional(),
-});
-
-/** Settings that say which rows are read, and how. */
-export const dataShape = {
-  sources: z
-    .union([z.string().transform(splitList), z.array(z.union([z.string(), sourceObject])).min(1)])
-    .superRefine((list, context) => {
-      const empty = list.indexOf("");
-      if (empty < 0) return;
-      context.addIssue({ code: "too_small", origin: "string", minimum: 1, inclusive: true, path: [empty], input: "" });
-    }),
-  format: z
-    .enum(shapeNames)
-    .optional()
-    .describe(`the shape of the rows, told from the first ones if not given: ${shapeNames.join(", ")}`),
-  columns: columnList.optional().describe("fields under other names: prompt=question,chosen=best"),
-};
-
-/** A source as it is given. */
-export type GivenSource = string | z.output<typeof sourceObject>;
-
-/** Commas part sources, but not those within a glob's braces. */
-function splitList(text: string): string[] {
-  return text.split(/,(?![^{}]*\})/).map((part) => part.trim());
-}
+import { parseColumns } from "./columns.ts";
+import type { OpenSource } from "./examples.ts";
+import { readRows } from "./read.ts";
+import { shapeNamed } from "./shapes/registry.ts";
+import type { GivenSource } from "./source-settings.ts";
+import { nameOf, STDIN } from "./standard-input.ts";
 
 /** A source as it can be given on a command line. */
 export function formatSource(source: GivenSource): string {
   if (typeof source === "string") return source;
   return source.weight === undefined ? source.path : `${source.path}:${source.weight}`;
-}
-
-export interface Source {
-  /** What it is called in the ledger and in metrics: each another. */
-  readonly name: string;
-  readonly files: readonly string[];
-  /** Its share of the mixture, in proportion to the others'. */
-  readonly weight?: number;
-  readonly format?: string;
-  readonly columns: Columns;
 }
 
 export interface SourceOptions {
@@ -81,10 +32,10 @@ export interface SourceOptions {
 export async function openSources(
   given: string | readonly GivenSource[],
   { format, columns = [], find }: SourceOptions = {},
-): Promise<Source[]> {
+): Promise<OpenSource[]> {
   const objects = (typeof given === "string" ? [given] : given).map(parseSource);
   checkWeights(objects);
-  const sources: Source[] = [];
+  const sources: OpenSource[] = [];
   for (const [i, { path, weight, ...own }] of objects.entries()) {
     const shape = own.format ?? format;
     if (shape !== undefined) shapeNamed(shape);
@@ -94,6 +45,7 @@ export async function openSources(
       ...(weight !== undefined && { weight }),
       ...(shape !== undefined && { format: shape }),
       columns: parseColumns(own.columns ?? columns),
+      read: readRows,
     });
   }
   return sources;
@@ -111,7 +63,7 @@ export function refuseWeights(given: string | readonly GivenSource[], flag: stri
   );
 }
 
-function parseSource(given: GivenSource): z.output<typeof sourceObject> {
+function parseSource(given: GivenSource): Exclude<GivenSource, string> {
   if (typeof given !== "string") return given;
   const [, path, weight] = /^(.+):(\d+\.?\d*|\.\d+)$/s.exec(given) ?? [];
   if (path === undefined || existsSync(given)) return { path: given };

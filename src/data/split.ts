@@ -4,6 +4,7 @@
  */
 
 import { DataError } from "../errors.ts";
+import { isSpace, joined } from "./bytes.ts";
 
 /** Bytes of one row and its number, counted from 1. */
 export interface RawRow {
@@ -52,7 +53,7 @@ export class RowPieces {
   }
 
   take(): Uint8Array {
-    const bytes = this.pieces.length === 1 ? this.pieces[0]! : Buffer.concat(this.pieces);
+    const bytes = this.pieces.length === 1 ? this.pieces[0]! : joined(this.pieces);
     this.pieces = [];
     this.size = 0;
     return bytes;
@@ -156,5 +157,5 @@ export function arraySplitter(file: string): Splitter {
 }
 
 function isBlank(bytes: Uint8Array): boolean {
-  return bytes.every((code) => code === 0x20 || (code >= 0x09 && code <= 0x0d));
+  return bytes.every(isSpace);
 }

@@ -8,14 +8,8 @@ import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
 import { DataError } from "../errors.ts";
-
-/** The path that means standard input. */
-export const STDIN = "-";
-
-/** What a file is called in messages. */
-export function nameOf(path: string): string {
-  return path === STDIN ? "standard input" : path;
-}
+import { startsWith } from "./bytes.ts";
+import { nameOf, STDIN } from "./standard-input.ts";
 
 /** Yields the bytes in order. Throws DataError for a file that is missing or damaged. */
 export async function* unpackedChunks(path: string): AsyncGenerator<Uint8Array> {
@@ -37,10 +31,6 @@ export async function* unpackedChunks(path: string): AsyncGenerator<Uint8Array> 
 
 const GZIP_MAGIC = [0x1f, 0x8b];
 const ZSTD_MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
-
-export function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
-  return magic.every((code, i) => bytes[i] === code);
-}
 
 /** One chunk, then the others: a pipe can't be read twice, so its kind is told from the chunk at hand. */
 async function* prepend(first: Uint8Array, others: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {

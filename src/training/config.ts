@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { pairings } from "../data/derive.ts";
 import { mixtures } from "../data/mixture.ts";
-import { dataShape, type GivenSource } from "../data/sources.ts";
+import { dataShape, type GivenSource } from "../data/source-settings.ts";
 import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
 

@@ -1,7 +1,8 @@
 /** The model card of a run's result, in the hub's format: a YAML header, then what it was made of, how, and what came of it. */
 
 import { commandLine } from "../command-line.ts";
-import { formatSource, type GivenSource } from "../data/sources.ts";
+import type { GivenSource } from "../data/source-settings.ts";
+import { formatSource } from "../data/sources.ts";
 import { baseModelName } from "../hub/index.ts";
 import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
 import { methods } from "./methods.ts";

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { RowValues, TokenizedExample } from "../data/example.ts";
 import type { LoadedPreferences } from "../data/load.ts";
-import { dataShape } from "../data/sources.ts";
+import { dataShape } from "../data/source-settings.ts";
 import { ConfigError } from "../errors.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";

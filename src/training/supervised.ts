@@ -7,7 +7,6 @@
  * policy and as reference.
  */
 
-import { join } from "node:path";
 import { z } from "zod";
 import { scores } from "../data/texts.ts";
 import { ConfigError } from "../errors.ts";
@@ -67,7 +66,7 @@ export function firstPart(config: TrainingConfig): TrainingConfig | undefined {
     lossWeights: [1],
     objective: { average: "tokens" },
     score: "completion",
-    output: join(config.output, "sft"),
+    output: `${config.output}/sft`,
     epochs: config.sftEpochs ?? 1,
     learningRate: config.sftLearningRate ?? supervisedLearningRate[config.tuning],
     klSamples: 0,

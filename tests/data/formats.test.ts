@@ -6,7 +6,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseRecord, recordSplitter } from "../../src/data/csv.ts";
-import { type RawValue, readRows } from "../../src/data/read.ts";
+import { readRows } from "../../src/data/read.ts";
+import type { RawValue } from "../../src/data/text-rows.ts";
 import { DataError } from "../../src/errors.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
 import { loadExamples, loadPrompts, type PreferenceOptions, visitExamples } from "../../src/data/load.ts";
-import type { GivenSource } from "../../src/data/sources.ts";
+import type { GivenSource } from "../../src/data/source-settings.ts";
 import { ConfigError, DataError } from "../../src/errors.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { HH_PAIRS, POLITE, sharedMissing } from "../support/shared.ts";

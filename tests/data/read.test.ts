@@ -1,8 +1,9 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type RawValue, readRows } from "../../src/data/read.ts";
+import { readRows } from "../../src/data/read.ts";
 import { arraySplitter, lineSplitter, type Splitter } from "../../src/data/split.ts";
+import type { RawValue } from "../../src/data/text-rows.ts";
 import { DataError } from "../../src/errors.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 

@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { dataShape, formatSource, type GivenSource, openSources, refuseWeights } from "../../src/data/sources.ts";
+import { dataShape, type GivenSource } from "../../src/data/source-settings.ts";
+import { formatSource, openSources, refuseWeights } from "../../src/data/sources.ts";
 import { PreftuneError } from "../../src/errors.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 

@@ -1,0 +1,357 @@
+/**
+ * From rows to token ids: read, tell the shape, derive examples, tokenize, fit, and account for every row.
+ *
+ * Rows that can't be read (not JSON, a missing or wrong field) stop the load at the first of them, so that nothing is computed on a
+ * file that is not what it seems; `onBadRow: "drop"` drops them. Rows that can be read but not used are dropped and named in the
+ * ledger; `onBadRow: "error"` stops at the first of them too.
+ */
+
+import { ConfigError, DataError } from "../errors.ts";
+import { promptIds, type TokenizedText, tokenizeCompletions } from "../text/boundary.ts";
+import { ConversationError } from "../text/chat.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { tokenizeText } from "../text/turns.ts";
+import { type Columns, withColumns } from "./columns.ts";
+import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./derive.ts";
+import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
+import type { Row } from "./fields.ts";
+import { Ledger } from "./ledger.ts";
+import { type MixtureOptions, mix } from "./mixture.ts";
+import { type Cause, RowProblem, rowError } from "./problem.ts";
+import { detectShape, ShapeReader } from "./shapes/registry.ts";
+import type { Reading } from "./shapes/shape.ts";
+import type { RawValue } from "./text-rows.ts";
+import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
+
+/** Rows that are ready to be read. */
+export interface OpenSource {
+  /** What it is called in the ledger and in metrics: each another. */
+  readonly name: string;
+  readonly files: readonly string[];
+  /** Its share of the mixture, in proportion to the others'. */
+  readonly weight?: number;
+  /** The shape of its rows, told from the first ones where it is not given. */
+  readonly format?: string;
+  readonly columns: Columns;
+  /** The rows of one of its files. Throws DataError for a file that can't be read. */
+  read(file: string): AsyncGenerator<RawValue>;
+}
+
+export interface RowOptions {
+  readonly tokenizer: Tokenizer;
+  /** Wrap string prompts as one user message and string completions as the assistant's. Default false. */
+  readonly chat?: boolean | undefined;
+  /** Rows that can't be used stop the load (`error`), rows that can't be read are dropped too (`drop`); see above. */
+  readonly onBadRow?: "error" | "drop" | undefined;
+  /** The first N usable rows; all by default. */
+  readonly limit?: number | undefined;
+}
+
+/** Which tokens are learned: of a text (texts.ts), or of a completion of several turns (boundary.ts). */
+type ScoreOption = DeriveOptions["score"] | "last";
+
+export interface ExampleOptions
+  extends RowOptions,
+    LengthLimits,
+    Omit<MixtureOptions, "limit">,
+    Omit<DeriveOptions, "score" | "chat"> {
+  readonly score?: ScoreOption | undefined;
+  /** What happens to an example longer than `maxLength` tokens. */
+  readonly truncation: Truncation;
+}
+
+export interface LoadedPreferences {
+  readonly examples: TokenizedExample[];
+  readonly ledger: Ledger;
+}
+
+/** The examples that a method needs as token ids. Throws DataError for rows as said above, and when no row can be used. */
+export async function examplesOf(
+  needs: Needs,
+  sources: readonly OpenSource[],
+  options: ExampleOptions,
+): Promise<LoadedPreferences> {
+  const { ledger, tokenize } = open(needs, sources, options);
+  const use = (row: ReadRow) => tokenize(row).map(({ tokenized }) => tokenized);
+  const perSource = await collect(sources, options, ledger, use);
+  return { examples: mixed(sources, perSource, options, ledger), ledger };
+}
+
+/** An example with what became of it. */
+export interface VisitedExample {
+  readonly example: Example;
+  /** All of its tokens. */
+  readonly text: TokenizedText;
+  /** Its tokens within the limits, and for what it was cut. */
+  readonly tokenized: TokenizedExample;
+  readonly cut: readonly Cause[];
+}
+
+/** Hands every example to `visit` in the order of the rows, keeping none; weights count for nothing. Throws as examplesOf. */
+export async function visitEach(
+  needs: Needs,
+  sources: readonly OpenSource[],
+  options: ExampleOptions,
+  visit: (example: VisitedExample) => void,
+): Promise<Ledger> {
+  const { ledger, tokenize } = open(needs, sources, options);
+  await collect(sources, options, ledger, (row) => tokenize(row).forEach(visit));
+  return ledger;
+}
+
+function open(needs: Needs, sources: readonly OpenSource[], options: ExampleOptions) {
+  const ledger = new Ledger(sources);
+  const derive: DeriveOptions = { ...options, score: options.score === "last" ? undefined : options.score };
+  const tokenize = ({ reading, row, origin }: ReadRow) =>
+    tokenizeRow(examplesFrom(reading, row, origin, needs, derive), origin, needs, options, ledger);
+  return { ledger, tokenize };
+}
+
+/** The examples of all sources in order, each with the name of its own where there are several. */
+function mixed(
+  sources: readonly OpenSource[],
+  perSource: readonly (readonly TokenizedExample[])[][],
+  options: ExampleOptions,
+  ledger: Ledger,
+): TokenizedExample[] {
+  const named = perSource.map((rows, i) => {
+    const source = sources[i]!.name;
+    return sources.length === 1 ? rows : rows.map((row) => row.map((example) => ({ ...example, source })));
+  });
+  if (sources[0]!.weight === undefined) return named.flat(2);
+  const sizes = named.map((rows) => rows.length);
+  const drawn = mix(
+    sizes,
+    sources.map(({ weight }) => weight!),
+    options,
+  );
+  ledger.noteMixture(sizes.map((_, i) => drawn.filter(({ source }) => source === i).length));
+  return drawn.flatMap(({ source, row }) => named[source]![row]!);
+}
+
+export interface LoadedPrompt {
+  readonly origin: RowOrigin;
+  readonly content: Content;
+  readonly prompt: Int32Array;
+}
+
+/** Prompts alone, for generation; `system` takes the place of a conversation's own system message. Throws as examplesOf. */
+export async function promptsOf(
+  sources: readonly OpenSource[],
+  options: RowOptions & { readonly system?: string | undefined },
+): Promise<{ prompts: LoadedPrompt[]; ledger: Ledger }> {
+  const ledger = new Ledger(sources);
+  const found = await collect(sources, options, ledger, ({ reading, row, origin }) => {
+    const { prompt: content, tools } = promptFrom(reading, row, options);
+    const prompt = conversationally(() => promptIds(options.tokenizer, content, { ...options, tools }));
+    if (prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
+    return { origin, content, prompt };
+  });
+  return { prompts: found.flat(), ledger };
+}
+
+/** What a row holds, and the row with its fields under their names. */
+interface ReadRow {
+  readonly reading: Reading;
+  readonly row: Row;
+  readonly origin: RowOrigin;
+}
+
+/** Runs `use` over the rows of each source until as many are usable as are wanted, and accounts for each. */
+async function collect<T>(
+  sources: readonly OpenSource[],
+  options: RowOptions,
+  ledger: Ledger,
+  use: (row: ReadRow) => T,
+): Promise<T[][]> {
+  const { limit = Number.POSITIVE_INFINITY } = options;
+  if (!(limit >= 1)) throw new ConfigError(`--limit ${limit} must be at least 1 row.`);
+  const total = sources.reduce((sum, { weight = 0 }) => sum + weight, 0);
+  const found: T[][] = [];
+  for (const [index, source] of sources.entries()) {
+    const { weight } = source;
+    const most = weight === undefined ? limit - ledger.used : Math.ceil((limit * weight) / total);
+    const used = most > 0 ? await collectSource(source, index, most, options, ledger, use) : [];
+    if (used.length === 0 && weight !== undefined) throw noRows(`No row of ${source.name} can be used`, ledger);
+    found.push(used);
+  }
+  if (ledger.used === 0) throw noRows("No row can be used", ledger);
+  return found;
+}
+
+function noRows(what: string, ledger: Ledger): DataError {
+  return new DataError(`${what}. Mend the rows, or give another file:\n${ledger}`);
+}
+
+async function collectSource<T>(
+  source: OpenSource,
+  index: number,
+  most: number,
+  { onBadRow, chat }: RowOptions,
+  ledger: Ledger,
+  use: (row: ReadRow) => T,
+): Promise<T[]> {
+  const used: T[] = [];
+  for (const file of source.files) {
+    if (used.length >= most) break;
+    for await (const { raw, read } of shapedRows(file, source)) {
+      ledger.noteRead(index);
+      try {
+        if ("problem" in raw) throw raw.problem;
+        const { row, reading, shape } = read(raw.value, chat);
+        ledger.noteShape(index, shape);
+        used.push(withinStack(() => use({ row, reading, origin: raw.origin })));
+        ledger.noteUsed(index);
+      } catch (error) {
+        if (!(error instanceof RowProblem)) throw error;
+        if (onBadRow === "error" || (error.unreadable && onBadRow !== "drop")) throw rowError(error, raw.origin);
+        ledger.drop(index, error.reason, raw.origin, error.message);
+      }
+      if (used.length >= most) break;
+    }
+  }
+  return used;
+}
+
+/** How many of a file's first rows tell its shape. */
+const FIRST_ROWS = 8;
+
+/** A file's rows, and how each of them is read: by the shape that the first have. */
+async function* shapedRows(file: string, { format, columns, read: open }: OpenSource) {
+  const rows = open(file);
+  try {
+    const first: RawValue[] = [];
+    let next = await rows.next();
+    for (; !next.done && first.length < FIRST_ROWS; next = await rows.next()) first.push(next.value);
+    const named = (value: unknown) => withinStack(() => withColumns(value, columns));
+    const values = first.flatMap((row) => ("value" in row ? [row.value] : []));
+    const reader = new ShapeReader(format ?? detectShape(values, named)?.name, format !== undefined);
+    const read = (value: unknown, chat: boolean | undefined) => {
+      const row = named(value);
+      const reading = withinStack(() => reader.read(row, { chat }));
+      return { row, reading, shape: reader.shape!.name };
+    };
+    for (const raw of first) yield { raw, read };
+    for (; !next.done; next = await rows.next()) yield { raw: next.value, read };
+  } finally {
+    // Whoever has enough rows lets go of the file.
+    await rows.return(undefined);
+  }
+}
+
+/** A value that is nested deeper than any text or message is no row. */
+function withinStack<T>(use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof RangeError && /call stack/i.test(error.message))) throw error;
+    throw new RowProblem("missing or wrong field", "a field's value is nested too deeply");
+  }
+}
+
+/** The examples of one row in token ids: all of them, or none with the reason. */
+function tokenizeRow(
+  examples: readonly Example[],
+  origin: RowOrigin,
+  { rows }: Needs,
+  options: ExampleOptions,
+  ledger: Ledger,
+): VisitedExample[] {
+  const texts = examples.map((example) => tokenizeExample(example, rows, options));
+  refuseIdentical(texts, "two completions have the same tokens");
+  const fitted = texts.map((text) => fitToLimits(text, origin, options));
+  const cut = new Set(fitted.flatMap((each) => each.cut));
+  if (cut.has("completion too long")) refuseIdentical(fitted, "two completions have the same tokens once shortened");
+  if (cut.size > 0) ledger.shorten([...cut], origin);
+  if (texts.some(({ merged }) => merged)) ledger.noteMerged(origin);
+  const injected = new Set(texts.flatMap((text) => text.injected));
+  if (injected.size > 0) ledger.noteSpecialTokens([...injected], origin);
+  return examples.map((example, i) => {
+    const { values } = example;
+    if (values?.label !== undefined) ledger.noteLabel(values.label === 1);
+    const { prompt, completions, scored, cut: causes } = fitted[i]!;
+    const tokenized = { origin, ...(values && { values }), prompt, completions, ...(scored && { scored }) };
+    return { example, text: texts[i]!, tokenized, cut: causes };
+  });
+}
+
+function tokenizeExample(
+  { prompt, completions, scored, tools }: Example,
+  rows: Needs["rows"],
+  { tokenizer, chat, score }: ExampleOptions,
+): TokenizedText {
+  // Of texts, `score` says which example is made of a row.
+  const turns = rows !== "texts" && score === "last" ? "last" : "all";
+  const text = conversationally(() =>
+    scored
+      ? tokenizeText(tokenizer, completions[0]!, scored, tools)
+      : tokenizeCompletions(tokenizer, prompt, completions, { chat, tools, score: turns }),
+  );
+  if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
+  if (text.completions.some((ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)))) {
+    throw new RowProblem("empty completion", "a completion has nothing but its end token");
+  }
+  return text;
+}
+
+/** The example within its limits, and what was cut for it. */
+function fitToLimits(text: TokenizedText, origin: RowOrigin, options: ExampleOptions) {
+  const problem = tooLong(text, options);
+  if (problem !== undefined && options.truncation === "drop") throw problem;
+  if (problem !== undefined && options.truncation === "error") {
+    throw new DataError(
+      `${describeOrigin(origin)}: ${problem.message}. Raise --max-length, or let --truncation shorten or drop such rows.`,
+    );
+  }
+  const { prompt, completions, promptCut, completionsCut } = shorten(text, options);
+  const cut: Cause[] = [];
+  if (promptCut) cut.push("prompt too long");
+  if (completionsCut) cut.push("completion too long");
+  const scored = text.scored?.map((flags, i) => flags.subarray(0, completions[i]!.length));
+  return { prompt, completions, scored, cut };
+}
+
+/**
+ * Two completions of the same tokens after one prompt prefer nothing, whatever the model: their margin is 0, or one and the same
+ * completion is labelled desirable and not.
+ */
+function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
+  // Several pairs of one row have completions in common; labelled ones are each an example.
+  const together = examples.every(({ completions }) => completions.length === 1);
+  const groups = together
+    ? [examples.map(({ prompt, completions }) => [prompt, ...completions])]
+    : examples.map(({ completions }) => completions.map((ids) => [ids]));
+  if (groups.some(hasCopies)) throw new RowProblem("identical completions", message);
+}
+
+function hasCopies(texts: readonly (readonly Int32Array[])[]): boolean {
+  const [first, second] = texts;
+  if (first && second && texts.length === 2) return first.every((ids, i) => sameIds(ids, second[i]!));
+  return new Set(texts.map((parts) => parts.map((ids) => ids.join()).join(";"))).size < texts.length;
+}
+
+function sameIds(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((id, i) => id === b[i]);
+}
+
+/** A conversation that the chat template refuses is a row that can't be used. */
+function conversationally<T>(tokenize: () => T): T {
+  try {
+    return tokenize();
+  } catch (error) {
+    if (error instanceof ConversationError) throw new RowProblem("refused by the chat template", error.message);
+    throw error;
+  }
+}
+
+/** Throws ConfigError for limits that leave no room. */
+export function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
+  if (!(Number.isInteger(maxLength) && maxLength >= 2)) {
+    throw new ConfigError(
+      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
+    );
+  }
+  if (!(Number.isInteger(maxPromptLength) && maxPromptLength >= 1)) {
+    throw new ConfigError(`--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`);
+  }
+}
