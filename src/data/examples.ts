@@ -3,7 +3,7 @@
  *
  * Rows that can't be read (not JSON, a missing or wrong field) stop the load at the first of them, so that nothing is computed on a
  * file that is not what it seems; `onBadRow: "drop"` drops them. Rows that can be read but not used are dropped and named in the
- * ledger; `onBadRow: "error"` stops at the first of them too.
+ * ledger; `onBadRow: "error"` stops at the first of them too. Rows that say again what others say are left out by `drop` (repeats.ts).
  */
 
 import { ConfigError, DataError } from "../errors.ts";
@@ -18,6 +18,7 @@ import type { Row } from "./fields.ts";
 import { Ledger } from "./ledger.ts";
 import { type MixtureOptions, mix } from "./mixture.ts";
 import { type Cause, RowProblem, rowError } from "./problem.ts";
+import { contradictions, type KnownRows, RepeatFilter, type RepeatOptions } from "./repeats.ts";
 import { detectShape, ShapeReader } from "./shapes/registry.ts";
 import type { Reading } from "./shapes/shape.ts";
 import type { RawValue } from "./text-rows.ts";
@@ -53,6 +54,7 @@ type ScoreOption = DeriveOptions["score"] | "last";
 export interface ExampleOptions
   extends RowOptions,
     LengthLimits,
+    RepeatOptions,
     Omit<MixtureOptions, "limit">,
     Omit<DeriveOptions, "score" | "chat"> {
   readonly score?: ScoreOption | undefined;
@@ -63,6 +65,8 @@ export interface ExampleOptions
 export interface LoadedPreferences {
   readonly examples: TokenizedExample[];
   readonly ledger: Ledger;
+  /** The rows used, for held-out rows to be held against, where leaks are dropped. */
+  readonly known?: KnownRows;
 }
 
 /** The examples that a method needs as token ids. Throws DataError for rows as said above, and when no row can be used. */
@@ -71,10 +75,10 @@ export async function examplesOf(
   sources: readonly OpenSource[],
   options: ExampleOptions,
 ): Promise<LoadedPreferences> {
-  const { ledger, tokenize } = open(needs, sources, options);
+  const { ledger, known, tokenize } = await open(needs, sources, options);
   const use = (row: ReadRow) => tokenize(row).map(({ tokenized }) => tokenized);
   const perSource = await collect(sources, options, ledger, use);
-  return { examples: mixed(sources, perSource, options, ledger), ledger };
+  return { examples: mixed(sources, perSource, options, ledger), ledger, known };
 }
 
 /** An example with what became of it. */
@@ -93,18 +97,49 @@ export async function visitEach(
   sources: readonly OpenSource[],
   options: ExampleOptions,
   visit: (example: VisitedExample) => void,
-): Promise<Ledger> {
-  const { ledger, tokenize } = open(needs, sources, options);
+): Promise<Omit<LoadedPreferences, "examples">> {
+  const { ledger, known, tokenize } = await open(needs, sources, options);
   await collect(sources, options, ledger, (row) => tokenize(row).forEach(visit));
-  return ledger;
+  return { ledger, known };
 }
 
-function open(needs: Needs, sources: readonly OpenSource[], options: ExampleOptions) {
+async function open(needs: Needs, sources: readonly OpenSource[], options: ExampleOptions) {
   const ledger = new Ledger(sources);
   const derive: DeriveOptions = { ...options, score: options.score === "last" ? undefined : options.score };
-  const tokenize = ({ reading, row, origin }: ReadRow) =>
-    tokenizeRow(examplesFrom(reading, row, origin, needs, derive), origin, needs, options, ledger);
-  return { ledger, tokenize };
+  const derived = ({ reading, row, origin }: ReadRow) => examplesFrom(reading, row, origin, needs, derive);
+  const filter = new RepeatFilter(
+    options,
+    options.drop?.includes("opposites")
+      ? await contradictions(everyExample(sources, options, derived))
+      : new Set<number>(),
+  );
+  const tokenize = (row: ReadRow) => {
+    const examples = derived(row);
+    filter.check(examples, row.origin);
+    return tokenizeRow(examples, row.origin, needs, options, ledger);
+  };
+  return { ledger, known: filter.known, tokenize };
+}
+
+/** What can be derived of all rows, none of them tokenized. */
+async function* everyExample(
+  sources: readonly OpenSource[],
+  { chat }: RowOptions,
+  derived: (row: ReadRow) => Example[],
+): AsyncGenerator<Example> {
+  for (const source of sources) {
+    for (const file of source.files) {
+      for await (const { raw, read } of shapedRows(file, source)) {
+        if ("problem" in raw) continue;
+        try {
+          const { row, reading } = read(raw.value, chat);
+          yield* withinStack(() => derived({ row, reading, origin: raw.origin }));
+        } catch (error) {
+          if (!(error instanceof RowProblem)) throw error;
+        }
+      }
+    }
+  }
 }
 
 /** The examples of all sources in order, each with the name of its own where there are several. */
@@ -204,7 +239,8 @@ async function collectSource<T>(
         ledger.noteUsed(index);
       } catch (error) {
         if (!(error instanceof RowProblem)) throw error;
-        if (onBadRow === "error" || (error.unreadable && onBadRow !== "drop")) throw rowError(error, raw.origin);
+        const isBad = error.unreadable ? onBadRow !== "drop" : onBadRow === "error" && !error.unwanted;
+        if (isBad) throw rowError(error, raw.origin);
         ledger.drop(index, error.reason, raw.origin, error.message);
       }
       if (used.length >= most) break;

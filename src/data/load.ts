@@ -1,5 +1,7 @@
 /** From files of rows to token ids, as examples.ts makes them of rows wherever they are. */
 
+import { statSync } from "node:fs";
+import { ConfigError } from "../errors.ts";
 import type { Needs } from "./derive.ts";
 import {
   checkLimits,
@@ -7,6 +9,7 @@ import {
   examplesOf,
   type LoadedPreferences,
   type LoadedPrompt,
+  type OpenSource,
   promptsOf,
   type RowOptions,
   type VisitedExample,
@@ -15,6 +18,7 @@ import {
 import type { Ledger } from "./ledger.ts";
 import type { GivenSource } from "./source-settings.ts";
 import { openSources, type SourceOptions } from "./sources.ts";
+import { nameOf, STDIN } from "./standard-input.ts";
 
 export type { LoadedPreferences, VisitedExample } from "./examples.ts";
 
@@ -33,8 +37,7 @@ export async function loadPreferences(options: PreferenceOptions): Promise<Loade
 
 /** Loads the examples that a method needs as token ids. Throws as loadPreferences. */
 export async function loadExamples(needs: Needs, options: PreferenceOptions): Promise<LoadedPreferences> {
-  checkLimits(options);
-  return examplesOf(needs, await openSources(options.files, options), options);
+  return examplesOf(needs, await openExamples(options), options);
 }
 
 /** Hands every example to `visit` in the order of the rows, keeping none; weights count for nothing. Throws as loadPreferences. */
@@ -42,9 +45,24 @@ export async function visitExamples(
   needs: Needs,
   options: PreferenceOptions,
   visit: (example: VisitedExample) => void,
-): Promise<Ledger> {
+): Promise<Omit<LoadedPreferences, "examples">> {
+  return visitEach(needs, await openExamples(options), options, visit);
+}
+
+async function openExamples(options: PreferenceOptions): Promise<OpenSource[]> {
   checkLimits(options);
-  return visitEach(needs, await openSources(options.files, options), options, visit);
+  const sources = await openSources(options.files, options);
+  const once = sources.flatMap(({ files }) => files).find((file) => !canBeReadAgain(file));
+  if (once !== undefined && options.drop?.includes("opposites")) {
+    throw new ConfigError(
+      `--drop opposites reads all rows before it knows which to leave out, and ${nameOf(once)} can be read once. Write its rows into a file, and give that.`,
+    );
+  }
+  return sources;
+}
+
+function canBeReadAgain(file: string): boolean {
+  return file !== STDIN && statSync(file, { throwIfNoEntry: false })?.isFile() !== false;
 }
 
 /** Loads prompts alone, for generation; `system` takes the place of a conversation's own system message. Throws as loadPreferences. */

@@ -21,7 +21,13 @@ export const unusableCauses = [
   "completion too long",
 ] as const;
 
-export type Cause = (typeof unreadableCauses)[number] | (typeof unusableCauses)[number];
+/** Causes of a row that can be used, and is left out because that was asked for (repeats.ts). */
+export const unwantedCauses = ["duplicate", "opposite preference", "trained on"] as const;
+
+export type Cause =
+  | (typeof unreadableCauses)[number]
+  | (typeof unusableCauses)[number]
+  | (typeof unwantedCauses)[number];
 
 /** A row that can't be read or used, with the reason in words. */
 export class RowProblem extends DataError {
@@ -35,6 +41,11 @@ export class RowProblem extends DataError {
   /** Whether the row can't be read at all. */
   get unreadable(): boolean {
     return (unreadableCauses as readonly Cause[]).includes(this.reason);
+  }
+
+  /** Whether nothing is wrong with the row but that it is not wanted. */
+  get unwanted(): boolean {
+    return (unwantedCauses as readonly Cause[]).includes(this.reason);
   }
 }
 

@@ -28,7 +28,8 @@ import { type LengthDistribution, lengthDistribution } from "./lengths.ts";
 import { type PreviewRow, previewRow } from "./preview.ts";
 import { type InspectedRow, inspectedRow } from "./row.ts";
 
-const { model, data, evalData, format, columns, limit, chat, maxLength, maxPromptLength, truncation } = trainingShape;
+const { model, data, evalData, format, columns, limit, drop, chat, maxLength, maxPromptLength, truncation } =
+  trainingShape;
 const count = z.number().int().min(0);
 
 export const dataInspectionShape = {
@@ -50,6 +51,7 @@ export const dataInspectionShape = {
     .optional()
     .describe("which tokens are learned, where the method has that choice"),
   limit,
+  drop,
   chat,
   maxLength,
   maxPromptLength,
@@ -100,7 +102,7 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
     if (++rows % 512 === 0) onRows(rows);
   };
 
-  const ledger = await visitExamples(
+  const trained = await visitExamples(
     needs,
     { ...reading, files: options.data, find: datasetFinder("training") },
     (visited) => {
@@ -115,7 +117,13 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
     options.evalData &&
     (await visitExamples(
       needs,
-      { ...reading, limit: undefined, files: options.evalData, find: datasetFinder("evaluation") },
+      {
+        ...reading,
+        limit: undefined,
+        files: options.evalData,
+        find: datasetFinder("evaluation"),
+        trainedOn: trained.known,
+      },
       (visited) => {
         const row = inspectedRow(visited, tokenizer, options.chat);
         for (const check of checks) check.seeHeldOut?.(row);
@@ -123,13 +131,13 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
       },
     ));
 
-  const report = ledger.toJSON();
+  const report = trained.ledger.toJSON();
   return {
     model: options.model,
     method,
     limits: { maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
     ledger: report,
-    ...(heldOut && { evalLedger: heldOut.toJSON() }),
+    ...(heldOut && { evalLedger: heldOut.ledger.toJSON() }),
     preview,
     lengths: lengths.distributions(),
     shortened: report.shortened / report.used,

@@ -1,16 +1,17 @@
 /** A row as the checks see it: its texts, and what became of it in tokens. */
 
-import type { Content, Example, RowOrigin } from "../data/example.ts";
-import { hashOf } from "../data/hash.ts";
+import type { Example, RowOrigin } from "../data/example.ts";
 import type { VisitedExample } from "../data/load.ts";
 import type { Cause } from "../data/problem.ts";
+import { hashesOf, type TextHashes, wordsOf } from "../data/repeats.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { signatureOf } from "./min-hash.ts";
 
 export interface InspectedRow {
   readonly origin: RowOrigin;
+  readonly example: Example;
+  readonly hashes: TextHashes;
   readonly prompt: string;
-  readonly promptHash: number;
   readonly completions: readonly InspectedCompletion[];
   /** Tokens of the prompt, before anything is cut. */
   readonly promptTokens: number;
@@ -24,7 +25,6 @@ export interface InspectedRow {
 export interface InspectedCompletion {
   readonly role: Role;
   readonly text: string;
-  readonly hash: number;
   /** Tokens before anything is cut, the end token among them. */
   readonly tokens: number;
   /** Whether the tokens that are learned from end with an end token. */
@@ -40,17 +40,17 @@ export function inspectedRow(
   chat: boolean,
 ): InspectedRow {
   const roles = rolesOf(example);
-  const prompt = textOf(example.prompt);
-  const texts = example.completions.map(textOf);
+  const prompt = wordsOf(example.prompt);
+  const texts = example.completions.map(wordsOf);
   let signature: Int32Array | undefined;
   return {
     origin: example.origin,
+    example,
+    hashes: hashesOf(example),
     prompt,
-    promptHash: hashOf(prompt),
     completions: texts.map((own, i) => ({
       role: roles[i]!,
       text: own,
-      hash: hashOf(own),
       tokens: text.completions[i]!.length,
       ends: isEnd(tokenized.completions[i]!.at(-1)!, tokenizer),
     })),
@@ -77,10 +77,6 @@ export function rolesOf({ completions, values, scored }: Pick<Example, "completi
 export function pairOf({ completions }: InspectedRow): readonly [InspectedCompletion, InspectedCompletion] | undefined {
   const [chosen, rejected] = completions;
   return chosen?.role === "chosen" && rejected ? [chosen, rejected] : undefined;
-}
-
-export function textOf(content: Content): string {
-  return typeof content === "string" ? content : content.map((message) => message.content).join("\n\n");
 }
 
 function isEnd(id: number, tokenizer: Tokenizer): boolean {

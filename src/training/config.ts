@@ -7,6 +7,7 @@
 import { z } from "zod";
 import type { pairings } from "../data/derive.ts";
 import { mixtures } from "../data/mixture.ts";
+import { repeats } from "../data/repeats.ts";
 import { dataShape, type GivenSource } from "../data/source-settings.ts";
 import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
@@ -67,6 +68,13 @@ export const trainingShape = {
     .enum(["error", "drop"])
     .optional()
     .describe("stop at rows that can't be used, or drop rows that can't be read"),
+  drop: z
+    .union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())])
+    .pipe(z.array(z.enum(repeats)).min(1))
+    .optional()
+    .describe(
+      "leave rows out: duplicates (the same as an earlier row), opposites (pairs preferred both ways round), leaks (held-out rows that are trained on)",
+    ),
   chat: z
     .boolean()
     .default(false)

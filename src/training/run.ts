@@ -139,7 +139,7 @@ async function loadData(config: TrainingConfig, objective: Objective, model: Lan
   const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
   const needs = rowNeeds(config, objective);
   const train = await loadExamples(needs, { ...options, files: config.data, find: datasetFinder("training") });
-  const heldOut = { ...options, limit: undefined, find: datasetFinder("evaluation") };
+  const heldOut = { ...options, limit: undefined, find: datasetFinder("evaluation"), trainedOn: train.known };
   const held = config.evalData && (await loadExamples(needs, { ...heldOut, files: config.evalData }));
   const { regularizationData: files } = config;
   const whole = { ...options, limit: undefined, score: undefined, find: datasetFinder("training") };

@@ -203,7 +203,7 @@ test("examples can be visited with what was cut of them", async () => {
     truncation: "shorten",
   };
   const seen: unknown[] = [];
-  const ledger = await visitExamples(
+  const { ledger } = await visitExamples(
     { rows: "pairs" },
     options as PreferenceOptions,
     ({ example, text, tokenized, cut }) => {

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { hashOf, hashOfHashes } from "../../src/data/hash.ts";
+import { hashesOf } from "../../src/data/repeats.ts";
 import type { Check, Finding } from "../../src/inspection/check.ts";
 import { chatTemplate } from "../../src/inspection/checks/chat-template.ts";
 import { duplicates } from "../../src/inspection/checks/duplicates.ts";
@@ -38,13 +39,16 @@ interface Given {
 function row(line: number, given: Given = {}): InspectedRow {
   const { prompt = `${words(20)}?`, chosen = `${words(16)}.`, rejected = `${words(16)}.`, ends = true } = given;
   const [a, b] = given.tokens ?? [30 + (line % 7), 30 + ((line * 5) % 7)];
+  const origin = { file: "rows.jsonl", line };
+  const example = { origin, prompt, completions: [chosen, rejected] };
   return {
-    origin: { file: "rows.jsonl", line },
+    origin,
     prompt,
-    promptHash: hashOf(prompt),
+    example,
+    hashes: hashesOf(example),
     completions: [
-      { role: "chosen", text: chosen, hash: hashOf(chosen), tokens: a, ends },
-      { role: "rejected", text: rejected, hash: hashOf(rejected), tokens: b, ends: true },
+      { role: "chosen", text: chosen, tokens: a, ends },
+      { role: "rejected", text: rejected, tokens: b, ends: true },
     ],
     promptTokens: 40,
     cut: [],

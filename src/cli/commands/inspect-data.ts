@@ -38,6 +38,7 @@ export const inspectDataCommand: CommandDefinition<typeof schema> = {
       pairs: true,
       score: true,
       limit: true,
+      drop: "kinds",
       chat: true,
     },
     Length: lengthFlags,

@@ -57,6 +57,7 @@ function trainingCommand(method: Method): CommandDefinition {
         shuffle: true,
         chat: true,
         onBadRow: true,
+        drop: "kinds",
         ...lengthFlags,
       },
       Objective: Object.fromEntries(objective.map((key) => [key, placeholders[key] ?? true])),

@@ -1,7 +1,7 @@
 /** Rows that are there more than once, to the letter. */
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
-import { hashOf, hashOfHashes } from "../../data/hash.ts";
+import { exactKey } from "../../data/repeats.ts";
 import { type Check, Tally } from "../check.ts";
 
 export function duplicates(named: number): Check {
@@ -9,9 +9,9 @@ export function duplicates(named: number): Check {
   const tally = new Tally(named);
   let rows = 0;
   return {
-    see({ origin, promptHash, completions }) {
+    see({ origin, example, hashes }) {
       rows++;
-      const key = hashOfHashes([promptHash, ...completions.flatMap(({ role, hash }) => [hashOf(role), hash])]);
+      const key = exactKey(example, hashes);
       const earlier = first.get(key);
       if (earlier === undefined) first.set(key, origin);
       else tally.add(origin, `the same as ${describeOrigin(earlier)}`);
@@ -22,7 +22,7 @@ export function duplicates(named: number): Check {
           name: "exact duplicates",
           level: "warning",
           why: "Each copy is one more pass over the same row: it is learned sooner by heart than the others, and counts more in every average.",
-          remedy: "Keep the first of each and remove the others; --json --examples 1000000 lists them all.",
+          remedy: "--drop duplicates keeps the first of each.",
         },
         rows,
       ),

@@ -2,6 +2,7 @@
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
 import { hashOf } from "../../data/hash.ts";
+import { looseKey, plain } from "../../data/repeats.ts";
 import { type Check, Tally } from "../check.ts";
 import { Signatures } from "../min-hash.ts";
 import type { InspectedRow } from "../row.ts";
@@ -21,7 +22,7 @@ export function leaks(named: number): Check {
   };
   return {
     see(row) {
-      remember(rows, rowKey(row), row.origin);
+      remember(rows, looseKey(row.example), row.origin);
       if (row.prompt !== "") remember(prompts, promptKey(row), row.origin);
       const signature = row.signature();
       if (signature === undefined) return;
@@ -30,7 +31,7 @@ export function leaks(named: number): Check {
     },
     seeHeldOut(row) {
       heldOut++;
-      const same = rows.get(rowKey(row));
+      const same = rows.get(looseKey(row.example));
       if (same !== undefined) {
         sameRow.add(row.origin, `is ${describeOrigin(same)}`);
         return;
@@ -50,14 +51,13 @@ export function leaks(named: number): Check {
         if (like)
           alike.add(origin, `about ${Math.round(100 * like.similarity)} % of ${describeOrigin(origins[like.of]!)}`);
       }
-      const remedy = "Remove them from --data or from --eval-data.";
       return [
         ...sameRow.finding(
           {
             name: "held-out rows in the training data",
             level: "problem",
             why: "Their evaluation measures memory: accuracy and loss come out better than they are.",
-            remedy,
+            remedy: "--drop leaks leaves them out of the evaluation; or remove them from --data.",
           },
           heldOut,
         ),
@@ -66,7 +66,7 @@ export function leaks(named: number): Check {
             name: "held-out rows nearly in the training data",
             level: "warning",
             why: "At least 80 % of their runs of three words are those of a row to train on, so their evaluation measures memory in part.",
-            remedy,
+            remedy: "Look at some, and remove them from the file of --data or of --eval-data.",
           },
           heldOut,
         ),
@@ -75,7 +75,7 @@ export function leaks(named: number): Check {
             name: "held-out prompts in the training data",
             level: "note",
             why: "With other completions than there. How well the model does on prompts that it has not seen is not measured by them.",
-            remedy: `Split by prompt. ${remedy}`,
+            remedy: "Split the rows by prompt, so that all rows of one are on one side.",
           },
           heldOut,
         ),
@@ -84,10 +84,4 @@ export function leaks(named: number): Check {
   };
 }
 
-const plain = (text: string) => text.toLowerCase().replace(/\s+/g, " ").trim();
 const promptKey = ({ prompt }: InspectedRow) => hashOf(plain(prompt));
-
-/** In either order of its completions. */
-function rowKey({ prompt, completions }: InspectedRow): number {
-  return hashOf(plain(prompt), ...completions.map(({ text }) => plain(text)).sort());
-}

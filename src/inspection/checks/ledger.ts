@@ -19,6 +19,8 @@ const tooLong = {
   remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
 };
 
+const askedFor = { remedy: "They are left out by --drop." };
+
 const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
   "not JSON": unreadable,
   "not CSV": unreadable,
@@ -44,6 +46,8 @@ const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
     remedy: "Raise --max-length or lower --max-prompt-length.",
   },
   "completion too long": { level: "warning", why: "They are left out.", ...tooLong },
+  duplicate: { level: "note", why: "They are an earlier row to the letter.", ...askedFor },
+  "opposite preference": { level: "note", why: "Another row prefers the same the other way round.", ...askedFor },
 };
 
 const other: Meaning = {

@@ -14,9 +14,9 @@ export function nearDuplicates(named: number): Check {
   const seen = new Set<number>();
   let rows = 0;
   return {
-    see({ origin, promptHash, completions, signature }) {
+    see({ origin, hashes, signature }) {
       rows++;
-      const key = hashOfHashes([promptHash, ...completions.map(({ hash }) => hash)].sort((a, b) => a - b));
+      const key = hashOfHashes([hashes.prompt, ...hashes.completions].sort((a, b) => a - b));
       // Copies to the letter, and pairs turned round, are findings of their own.
       if (seen.has(key)) return;
       seen.add(key);
@@ -37,7 +37,8 @@ export function nearDuplicates(named: number): Check {
           name: "near duplicates",
           level: "note",
           why: "They share at least 80 % of their runs of three words with an earlier row, so they say little that is new and are learned by heart sooner.",
-          remedy: "Look at some, and keep one of each kind; fewer --epochs lessen the harm.",
+          remedy:
+            "Look at some, and keep one of each kind in the file (--json --examples 1000000 lists all of them); fewer --epochs lessen the harm.",
         },
         rows,
       );
