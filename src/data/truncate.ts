@@ -20,6 +20,12 @@ export interface LengthLimits {
   readonly maxPromptLength: number;
 }
 
+/** The limits where a model has no more than `most` positions. */
+export function limitsWithin({ maxLength, maxPromptLength }: LengthLimits, most: number): LengthLimits {
+  const length = Math.min(maxLength, most);
+  return { maxLength: length, maxPromptLength: Math.min(maxPromptLength, length - 1) };
+}
+
 export interface Lengthy {
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];

@@ -11,6 +11,7 @@ import type { RunObserver, RunResult } from "../training/observer.ts";
 import { type DpoOptions, dpo } from "../training/tuners.ts";
 import { divergenceOnSamples } from "./divergence.ts";
 import { type Review, sampleReviews } from "./reviews.ts";
+import { demoSettings } from "./settings.ts";
 
 /** The same place seen from the sources, from what is built of them, and from the installed package. */
 const EXAMPLE = fileURLToPath(new URL("../../examples/film-reviews/", import.meta.url));
@@ -47,11 +48,7 @@ export function demoRun({ output, seed, threads, pairs }: DemoOptions) {
     data: join(EXAMPLE, "preferences.jsonl"),
     evalData: join(EXAMPLE, "preferences-eval.jsonl"),
     output,
-    // All weights: an adapter large enough to turn so small a model costs it its spelling.
-    tuning: "full",
-    learningRate: 5e-4,
-    beta: 0.4,
-    batchSize: 16,
+    ...demoSettings,
     ...(seed !== 0 && { seed }),
     ...(threads !== undefined && { threads }),
     ...(pairs !== undefined && { limit: pairs }),

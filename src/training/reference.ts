@@ -9,48 +9,34 @@ import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync }
 import type { TokenizedExample } from "../data/example.ts";
 import type { Weights } from "../models/index.ts";
 import type { CompletionScore } from "./engine.ts";
+import { KnownScores } from "./known-scores.ts";
 import { onDisk } from "./run-directory.ts";
 
 type Sequence = Pick<TokenizedExample, "prompt" | "completions" | "scored">;
-type Scorer = (examples: readonly Sequence[]) => Promise<CompletionScore[]>;
 
-export class ReferenceScores {
-  private readonly known = new Map<string, readonly CompletionScore[]>();
-  private readonly score: Scorer;
+export class ReferenceScores extends KnownScores<string> {
   private readonly file: string | undefined;
 
   /** `store` names a file to read from and append to, and the fingerprint of the weights that its values are of. */
-  constructor(score: Scorer, store?: { file: string; fingerprint: () => string }) {
-    this.score = score;
+  constructor(
+    score: (examples: readonly Sequence[]) => Promise<CompletionScore[]>,
+    store?: { file: string; fingerprint: () => string },
+  ) {
+    super(score, exampleKey);
     this.file = store?.file;
     if (store) this.open(store);
   }
 
-  /** The scores of every example's completions. What is not known is computed in one run for the whole group. */
-  async of(examples: readonly Sequence[]): Promise<CompletionScore[]> {
-    const keys = examples.map(exampleKey);
-    if (keys.some((key) => !this.known.has(key))) {
-      const scores = await this.score(examples);
-      let start = 0;
-      examples.forEach(({ completions }, i) => {
-        this.remember(keys[i]!, scores.slice(start, start + completions.length));
-        start += completions.length;
-      });
-    }
-    return keys.flatMap((key) => this.known.get(key)!);
-  }
-
-  /** The first value of an example stays: a later run in another group may round differently. */
-  private remember(key: string, scores: readonly CompletionScore[]): void {
-    if (this.known.has(key)) return;
-    this.known.set(key, scores);
+  protected override remember(key: string, scores: readonly CompletionScore[]): boolean {
+    if (!super.remember(key, scores)) return false;
     const { file } = this;
-    if (!file) return;
+    if (!file) return true;
     const rows = scores.map(({ logp, tokens }) => [
       logp,
       Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength).toString("base64"),
     ]);
     onDisk(file, () => appendFileSync(file, `${JSON.stringify([key, rows])}\n`));
+    return true;
   }
 
   private open({ file, fingerprint }: { file: string; fingerprint: () => string }): void {
