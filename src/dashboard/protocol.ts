@@ -28,8 +28,8 @@ import type { Suspect } from "../diagnostics/suspects.ts";
 
 /**
  * `running`: a process works on it now. `finished`: it came to its end and has its result. `stopped`: it ended before its last
- * step in good order, of itself (`outcome.stopped` says why) or because it was asked to. `interrupted`: its process was ended
- * from outside. `failed`: it ended by an error.
+ * step in good order, of itself (`outcome.stopped` says why) or because it was asked to (`outcome.interrupted`). `interrupted`:
+ * its process was ended from outside. `failed`: it ended by an error (`outcome.error`).
  */
 export type RunState = "running" | "finished" | "stopped" | "interrupted" | "failed";
 
@@ -125,10 +125,14 @@ export interface Warning {
   readonly examples?: number;
 }
 
+/** outcome.json. */
 export interface Outcome {
   readonly step: number;
   readonly steps: number;
+  /** Why it ended of itself before its last step; what asked it to stop; the message of the error that ended it. */
   readonly stopped?: string;
+  readonly interrupted?: "signal" | "stop file";
+  readonly error?: string;
   readonly best?: { readonly step: number; readonly metric: string; readonly value: number };
   readonly suspects: number;
 }
@@ -165,25 +169,25 @@ export interface Series {
   readonly run: string;
   readonly metric: string;
   readonly axis: Axis;
-  /** Logged values in the range asked for, and how many a point stands for. 1: the points are the values. */
+  /** Finite values logged in the range asked for, and how many lines of the log a point stands for. */
   readonly count: number;
   readonly bucket: number;
   /** False while it is drawn from evenly spaced parts of a long log; `count` is then an estimate. */
   readonly exact: boolean;
   /** Where the last value of each bucket is on the axis: steps, Unix seconds, examples. Strictly increasing. */
   readonly x: readonly number[];
-  /** The mean of the bucket's finite values; null where it has none. */
-  readonly mean: readonly (number | null)[];
-  /** The bucket's least and greatest; absent where `bucket` is 1. */
-  readonly min?: readonly (number | null)[];
-  readonly max?: readonly (number | null)[];
+  /** The mean of the bucket's finite values. A bucket without any has no point. */
+  readonly mean: readonly number[];
+  /** The bucket's least and greatest; absent where every point is one value. */
+  readonly min?: readonly number[];
+  readonly max?: readonly number[];
 }
 
 export interface SeriesAnswer {
   readonly series: readonly Series[];
 }
 
-/** The pieces that join to an answer, with the log-probability of each (nats). Its implicit reward is beta (policy - reference). */
+/** The pieces that join to an answer, with the log-probability of each (nats; 0 for one that is given and not predicted). Its implicit reward is beta (policy - reference). */
 export interface AnswerTokens {
   readonly text: readonly string[];
   readonly policy: readonly number[];
@@ -215,9 +219,10 @@ export interface SamplePage {
 }
 
 export interface EvalCompletion {
+  /** `chosen`, `rejected`, `rank 1`, ..., `desirable`, `undesirable`, or `completion`. */
   readonly role: string;
   readonly text: string;
-  readonly logp: number;
+  readonly logp?: number;
   readonly reference_logp?: number;
   readonly reward?: number;
   readonly tokens?: AnswerTokens;
@@ -228,6 +233,8 @@ export interface EvalRow {
   readonly step: number;
   readonly file: string;
   readonly line: number;
+  /** What `line` counts where it is not lines. */
+  readonly unit?: "element" | "row";
   readonly prompt: string;
   readonly completions: readonly EvalCompletion[];
   readonly margin?: number;
@@ -265,7 +272,7 @@ export interface Difference {
 }
 
 export interface StopAnswer {
-  /** The run that was asked: the whole one, where a part of it was named. */
+  /** The id of the run that was asked: the whole one, where a part of it was named. */
   readonly run: string;
 }
 
@@ -290,7 +297,7 @@ export interface ReportData {
   /** Unix seconds. */
   readonly written: number;
   readonly detail: RunDetail;
-  /** Every metric in at most 1000 points, on every axis that the run has: `series[axis]` in the order of `detail.metrics`. */
+  /** Every metric in at most 500 points, on every axis that the run has: `series[axis]` in the order of `detail.metrics`. */
   readonly series: Readonly<Partial<Record<Axis, readonly Series[]>>>;
   /** The last evaluations' samples, and the rows that are most wrong: as many as fit a file that is opened at once. */
   readonly samples: SamplePage;

@@ -7,8 +7,10 @@ import { generateCommand } from "./generate.ts";
 import { inspectDataCommand } from "./inspect-data.ts";
 import { inspectModelCommand } from "./inspect-model.ts";
 import { pushCommand } from "./push.ts";
+import { reportCommand } from "./report.ts";
 import { scoreCommand } from "./score.ts";
 import { trainingCommands } from "./train.ts";
+import { uiCommand } from "./ui.ts";
 
 export const commands: readonly CommandDefinition[] = [
   inspectDataCommand,
@@ -18,5 +20,7 @@ export const commands: readonly CommandDefinition[] = [
   generateCommand,
   exportCommand,
   pushCommand,
+  uiCommand,
+  reportCommand,
   demoCommand,
 ];

@@ -1,0 +1,40 @@
+/** `preftune report`: a run as one page that needs nothing else. */
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { systemReason } from "../../checkpoints/files.ts";
+import { runReport } from "../../dashboard/report.ts";
+import { ConfigError } from "../../errors.ts";
+import type { CommandDefinition, Invocation } from "../command.ts";
+import { checkSettings } from "../settings.ts";
+
+const schema = z.strictObject({
+  run: z.string().min(1).describe("the folder of a run, ended or not"),
+  output: z.string().min(1).optional().describe("the page to write; report.html in the run's folder if not given"),
+});
+
+export const reportCommand: CommandDefinition<typeof schema> = {
+  name: "report",
+  summary: "Write a run's charts, samples and settings as one HTML page",
+  description:
+    "The page holds all it shows and asks for nothing else, so it can be sent or kept. Files of this machine are named in it without their folders.",
+  schema,
+  groups: { Report: { run: "folder", output: "file" } },
+  word: "run",
+  examples: ["preftune report runs/first", "preftune report runs/first --output first.html"],
+  run,
+};
+
+async function run({ flags, given, io }: Invocation): Promise<number> {
+  const settings = checkSettings(schema, flags, given);
+  const { run: folder, output = join(folder, "report.html") } = settings;
+  const page = await runReport(folder);
+  try {
+    writeFileSync(output, page);
+  } catch (error) {
+    throw new ConfigError(`--output ${output} can't be written (${systemReason(error)}).`, { cause: error });
+  }
+  io.stdout.write(`${output}\n`);
+  return 0;
+}
