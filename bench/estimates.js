@@ -113,7 +113,7 @@ try {
       trained,
     });
     const held = { weights: parameterCount(model), trained, optimizer: config.optimizer };
-    const bytes = memoryOf(cost, held, microBatchSizes(largest));
+    const { total: bytes } = memoryOf(cost, held, microBatchSizes(largest));
     const measured = Math.min(...run.processorSeconds.slice(1));
     const megabytes = run.peakMegabytes;
     recorded.push({

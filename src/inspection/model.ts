@@ -2,14 +2,13 @@
 
 import { z } from "zod";
 import { openCheckpoint } from "../checkpoints/open.ts";
-import { checkpointParameters, type LanguageModel, modelFor } from "../models/index.ts";
+import { type LanguageModel, modelFor } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { list, trainingShape } from "../training/config.ts";
-import { memoryOf, microBatchSizes, type StepCost, stepCost } from "../training/memory.ts";
+import { memoryOf, microBatchSizes, type StepCost, stepCost, trainedNumbers } from "../training/memory.ts";
 import { methods, objectiveOf, resolveConfig } from "../training/methods.ts";
-import { loraPolicy } from "../training/policy.ts";
-import { stepProgram } from "../training/step.ts";
+import { fullShape, loraShape } from "../training/policy.ts";
 import { MachineSpeed } from "./speed.ts";
 import { type TokenizerFacts, tokenizerFacts } from "./tokenizer.ts";
 
@@ -128,19 +127,9 @@ export function tuningOf(
   loraRank: number,
   objective: Objective,
 ): Tuning {
-  if (tuning === "full") {
-    const parameters = checkpointParameters(model.weights);
-    const trainable = () => [...model.weights.keys()].map((name) => ({ name, tensor: parameters.tensor(name) }));
-    const step = () => stepProgram(model, parameters, objective, trainable);
-    return {
-      tuning,
-      trained: parameterCount(model),
-      cost: stepCost({ model, step, referenceParameters: parameters }, objective),
-    };
-  }
-  const shape = { rank: loraRank, alpha: loraRank, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
-  const policy = loraPolicy(model, {}, shape);
-  return { tuning, trained: policy.trainable.data.length, cost: stepCost(policy, objective) };
+  const options = { rank: loraRank, alpha: loraRank, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
+  const shape = tuning === "full" ? fullShape(model) : loraShape(model, options);
+  return { tuning, trained: trainedNumbers(shape), cost: stepCost(shape, shape.step(objective), objective) };
 }
 
 async function estimates(
@@ -165,7 +154,7 @@ async function estimates(
         tuning,
         trained,
         maxLength,
-        memory: memoryOf(cost, held, sizes),
+        memory: memoryOf(cost, held, sizes).total,
         flops,
         ...(seconds !== undefined && { seconds, pairsPerSecond: batchSize / seconds }),
       });

@@ -5,6 +5,7 @@ import { type MicroBatch, packExamples } from "../data/microbatch.ts";
 import { rotaryInputValues, type Weights } from "../models/index.ts";
 import type { Objective, RowStatistic, StepValues } from "../objectives/index.ts";
 import type { Executable, Runtime, Value } from "../runtime/runtime.ts";
+import type { Program } from "../tensor/index.ts";
 import { FlatArray } from "./flat.ts";
 import { objectiveInputs } from "./objective-inputs.ts";
 import type { Policy } from "./policy.ts";
@@ -67,9 +68,10 @@ export class Engine implements AsyncDisposable {
     this.gradients = new FlatArray([...views].map(([name, { dims }]) => ({ name, shape: dims })));
   }
 
-  static async create(options: EngineOptions): Promise<Engine> {
+  /** Compiles the step: the policy's program for the objective, built anew where it is not at hand. */
+  static async create(options: EngineOptions, step?: Program): Promise<Engine> {
     const { policy, objective, runtime, threads } = options;
-    return new Engine(options, await runtime.compile(policy.step(objective), { threads }));
+    return new Engine(options, await runtime.compile(step ?? policy.step(objective), { threads }));
   }
 
   /** The longest sequence that can be run. */

@@ -11,6 +11,7 @@ import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
+import type { Program } from "../tensor/index.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { readTrainingCheckpoint, restoreTrainable, writeTrainingCheckpoint } from "./checkpoint.ts";
 import type { TrainingConfig } from "./config.ts";
@@ -18,7 +19,7 @@ import { positionsNeeded } from "./context.ts";
 import { Engine, type Scorable } from "./engine.ts";
 import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
 import { gaps } from "./history.ts";
-import { estimateMemory } from "./memory.ts";
+import type { MemoryPlan } from "./memory.ts";
 import { chosenObjectives, rowUnits } from "./methods.ts";
 import type { Metrics, RunObserver, RunPart, RunResult, Sample, Warning } from "./observer.ts";
 import type { Policy } from "./policy.ts";
@@ -37,6 +38,7 @@ export interface LoopOptions {
   readonly part: RunPart | undefined;
   readonly objective: Objective;
   readonly policy: Policy;
+  readonly memory: { readonly plan: MemoryPlan; readonly available: number };
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
   readonly train: LoadedPreferences;
@@ -108,15 +110,15 @@ export class RunLoop implements AsyncDisposable {
     this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);
   }
 
-  /** Compiles what the run needs. Dispose of it. */
-  static async open(options: LoopOptions): Promise<RunLoop> {
+  /** Compiles what the run needs, of which `step` is the policy's program for the objective. Dispose of it. */
+  static async open(options: LoopOptions, step: Program): Promise<RunLoop> {
     const { policy, objective, config, train, held, regularization } = options;
     const examples = [train, held, regularization].flatMap((loaded) => loaded?.examples ?? []);
     const drawn = config.klSamples > 0 ? Sampler.longest((held ?? train).examples, config) : 0;
     const longest = positionsNeeded(objective, examples, Math.min(config.maxLength, policy.model.maxPositions));
     const maxPositions = Math.max(longest, Math.min(drawn, policy.model.maxPositions));
     const { threads } = config;
-    const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
+    const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions }, step);
     return new RunLoop(options, engine, await ObjectiveEvaluator.create(objective, interpreter));
   }
 
@@ -240,9 +242,8 @@ export class RunLoop implements AsyncDisposable {
   }
 
   private announce(): void {
-    const { config, part, objective, policy, train, held, regularization, observer } = this.o;
+    const { config, part, policy, memory, train, held, regularization, observer } = this.o;
     const { model } = policy;
-    const learned = [train, regularization].flatMap((loaded) => loaded?.examples ?? []);
     observer?.onStart?.({
       config,
       ...(part && { part }),
@@ -255,7 +256,8 @@ export class RunLoop implements AsyncDisposable {
       tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
       steps: this.order.steps,
       firstStep: this.step,
-      memoryEstimate: estimateMemory(policy, config, learned, objective),
+      memory: memory.plan,
+      availableMemory: memory.available,
       ledger: train.ledger,
       ...(held && { evalLedger: held.ledger }),
       ...(regularization && { regularizationLedger: regularization.ledger }),

@@ -1,5 +1,5 @@
 /**
- * How much memory a run is going to take, told before anything is computed: what is held as arrays, and what the run's own programs
+ * How much memory a run is going to take, told before a weight is read: what is held as arrays, and what the run's own programs
  * need for the values in between (tensor/cost.ts) on its largest micro-batch.
  */
 
@@ -8,9 +8,10 @@ import { longestSequence, packedLength, scoredLengths } from "../data/microbatch
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { evaluateNode } from "../runtime/interpreter.ts";
-import { onnxFused, type ProgramCost, programCost, type Sizes } from "../tensor/index.ts";
+import { onnxFused, type Program, type ProgramCost, programCost, type Sizes } from "../tensor/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { Policy } from "./policy.ts";
+import { movingNumbers } from "./moving-reference.ts";
+import type { PolicyShape } from "./policy.ts";
 import { needsReferenceRows } from "./row-statistics.ts";
 import { scoreProgram } from "./step.ts";
 
@@ -19,24 +20,33 @@ const FLOAT = 4;
 const BASE_BYTES = 155e6;
 const OPERATION_BYTES = 12e3;
 
-/** What the programs of an optimizer step cost. */
+/** What the programs of a run cost. */
 export interface StepCost {
   readonly step: ProgramCost;
-  /** Of the reference's forward pass; absent for an objective without a reference. */
+  /** Forward passes that go on beside the steps, each where there is one: the reference's, and the policy's own. */
   readonly reference?: ProgramCost;
+  readonly policy?: ProgramCost;
 }
 
+/** `step` is the shape's own program for the objective; `evaluates` says that completions are scored besides. */
 export function stepCost(
-  { model, step, referenceParameters }: Pick<Policy, "model" | "step" | "referenceParameters">,
+  { model, parameters, referenceParameters }: PolicyShape,
+  step: Program,
   objective: Objective,
+  evaluates = false,
 ): StepCost {
   const options = { fused: onnxFused, fold: evaluateNode };
+  const { rowStatistics = [], needsReference, scores, context } = objective;
+  const reference = needsReference || (evaluates && scores !== "reward");
+  // One program serves both where they differ in the bound weights alone (engine.ts).
+  const isShared = parameters === referenceParameters && rowStatistics.length === 0;
+  const scoresAhead = context !== undefined && context.scores !== "none";
+  const policy = (evaluates || scoresAhead) && !(isShared && reference);
   const hidden = needsReferenceRows(objective);
   return {
-    step: programCost(step(objective), options),
-    ...(objective.needsReference && {
-      reference: programCost(scoreProgram(model, referenceParameters, { hidden }), options),
-    }),
+    step: programCost(step, options),
+    ...(reference && { reference: programCost(scoreProgram(model, referenceParameters, { hidden }), options) }),
+    ...(policy && { policy: programCost(scoreProgram(model, parameters, { rowStatistics }), options) }),
   };
 }
 
@@ -44,37 +54,68 @@ export function stepCost(
 export interface HeldNumbers {
   readonly weights: number;
   readonly trained: number;
-  /** What a moving reference has of its own. */
+  /** What the reference has of its own. */
   readonly reference?: number;
   readonly optimizer: TrainingConfig["optimizer"];
 }
 
-/**
- * Bytes: the weights; of what is trained the values, the sum of their gradients, one micro-batch's as the engine returns them,
- * and the optimizer's memory; and what the engine keeps for each program.
- */
-export function memoryOf({ step, reference }: StepCost, held: HeldNumbers, sizes: Sizes): number {
-  const moments = held.optimizer === "adamw" ? 2 : 1;
-  const numbers = held.weights + held.trained * (3 + moments) + (held.reference ?? 0);
-  const programs = [step, ...(reference ? [reference] : [])];
-  const engine = programs.reduce((sum, { peakBytes, nodes }) => sum + peakBytes(sizes) + nodes * OPERATION_BYTES, 0);
-  return BASE_BYTES + FLOAT * numbers + engine;
+/** Bytes at a run's peak, and what they are of. */
+export interface MemoryPlan {
+  readonly total: number;
+  /** The model in float32, with what the reference has of its own. */
+  readonly weights: number;
+  /** What is trained: its values, the sum of their gradients, one micro-batch's as the engine returns them, and the optimizer's moments. */
+  readonly training: number;
+  /** Values in between, in the engine, of the largest micro-batch. */
+  readonly activations: number;
+  /** Node, the engine, and what it keeps of each compiled program. */
+  readonly engine: number;
 }
 
-/** Bytes that a run of this policy on these examples takes at its peak. */
-export function estimateMemory(
-  policy: Policy,
+/** What a run takes whose largest micro-batch has these sizes; where others are scored besides, `scored` are the largest of those. */
+export function memoryOf(cost: StepCost, held: HeldNumbers, sizes: Sizes, scored: Sizes = sizes): MemoryPlan {
+  const moments = held.optimizer === "adamw" ? 2 : 1;
+  const weights = FLOAT * (held.weights + (held.reference ?? 0));
+  const training = FLOAT * held.trained * (3 + moments);
+  const forwards = [cost.reference, cost.policy].filter((program) => program !== undefined);
+  const activations = forwards.reduce(
+    (sum, { peakBytes }) => sum + Math.max(peakBytes(sizes), peakBytes(scored)),
+    cost.step.peakBytes(sizes),
+  );
+  const engine = [cost.step, ...forwards].reduce((sum, { nodes }) => sum + nodes * OPERATION_BYTES, BASE_BYTES);
+  return { total: weights + training + activations + engine, weights, training, activations, engine };
+}
+
+/** What a run works on. */
+export interface MemoryWork {
+  readonly shape: PolicyShape;
+  readonly cost: StepCost;
+  /** Examples to train on, and held out. */
+  readonly learned: readonly TokenizedExample[];
+  readonly held?: readonly TokenizedExample[] | undefined;
+  /** The policy's share in the updates of a reference that moves. */
+  readonly mixup?: number | undefined;
+}
+
+/** What a run of these settings takes. */
+export function planMemory(
+  { shape, cost, learned, held, mixup }: MemoryWork,
   config: Pick<TrainingConfig, "optimizer" | "batchSize" | "microBatchTokens">,
-  examples: readonly TokenizedExample[],
-  objective: Objective,
-): number {
-  const held = {
-    weights: parameterCount(policy.model),
-    trained: policy.trainable.data.length,
-    reference: policy.moving?.values.data.length ?? 0,
+): MemoryPlan {
+  const trained = trainedNumbers(shape);
+  const moving = mixup === undefined ? 0 : movingNumbers(shape, mixup);
+  const numbers = {
+    weights: parameterCount(shape.model),
+    trained,
+    reference: moving + (shape.continues ? trained : 0),
     optimizer: config.optimizer,
   };
-  return memoryOf(stepCost(policy, objective), held, largestMicroBatch(config, examples));
+  return memoryOf(cost, numbers, largestMicroBatch(config, learned), held && largestMicroBatch(config, held));
+}
+
+/** How many numbers are trained. */
+export function trainedNumbers({ trained }: PolicyShape): number {
+  return trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
 
 /** The sizes of the largest micro-batch that examples can make. */
@@ -88,7 +129,10 @@ function largestMicroBatch(
   const step = lengths.slice(0, batchSize);
   const tokens = Math.max(lengths[0] ?? 1, Math.min(microBatchTokens, sum(step)));
   const share = sum(scored) / Math.max(1, sum(lengths));
-  const rows = Math.min(tokens, Math.max(Math.ceil(share * tokens), ...scored));
+  const rows = Math.min(
+    tokens,
+    scored.reduce((most, one) => Math.max(most, one), Math.ceil(share * tokens)),
+  );
   const completions = sum(examples.map((example) => example.completions.length)) / Math.max(1, examples.length);
   return microBatchSizes({
     tokens,

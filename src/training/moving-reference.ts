@@ -24,7 +24,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { add, input, matmul, mul, type Program } from "../tensor/index.ts";
 import type { TrainingConfig } from "./config.ts";
 import { FlatArray } from "./flat.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy, PolicyShape } from "./policy.ts";
 
 /** Settings of the methods that have a reference. */
 export const movingReferenceSettings = {
@@ -91,6 +91,15 @@ export interface MovingReferenceOptions {
   readonly mixup: number;
   readonly runtime: Runtime;
   readonly threads?: number | undefined;
+}
+
+/** How many numbers a reference that moves with this share of the policy holds of its own. */
+export function movingNumbers({ model, trained, adapted }: PolicyShape, mixup: number): number {
+  const shapes =
+    adapted && mixup < 1
+      ? adapted.map((module) => model.weights.get(`${module}.weight`)!)
+      : trained.map(({ shape }) => shape);
+  return shapes.reduce((numbers, shape) => numbers + shape.reduce((a, b) => a * b, 1), 0);
 }
 
 /** The policy with a reference that follows it. It starts where the policy does. */

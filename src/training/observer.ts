@@ -3,6 +3,7 @@
 import type { Ledger } from "../data/ledger.ts";
 import type { HubEvent } from "../hub/index.ts";
 import type { TrainingConfig } from "./config.ts";
+import type { MemoryPlan } from "./memory.ts";
 
 /** One line of metrics.jsonl: numbers by their field's standard names. */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
@@ -27,8 +28,9 @@ export interface RunSummary {
   readonly steps: number;
   /** The step that the run goes on from; 0 for a new run. */
   readonly firstStep: number;
-  /** Resident memory that the run is expected to reach, in bytes. */
-  readonly memoryEstimate: number;
+  /** The memory that the run is expected to take, and what there is of it, in bytes. */
+  readonly memory: MemoryPlan;
+  readonly availableMemory: number;
   readonly ledger: Ledger;
   readonly evalLedger?: Ledger;
   readonly regularizationLedger?: Ledger;

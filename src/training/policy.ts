@@ -26,19 +26,28 @@ import { FlatArray, type ViewSpec } from "./flat.ts";
 import type { MovingReference } from "./moving-reference.ts";
 import { scoreProgram, stepProgram } from "./step.ts";
 
-export interface Policy {
+/** A policy before there is a weight: its programs, and the sizes of what it trains. */
+export interface PolicyShape {
   readonly model: LanguageModel;
-  readonly trainable: FlatArray;
   /** How the policy's programs get their parameters: with the adapter, where there is one. */
   readonly parameters: Parameters;
   /** How the reference's programs get theirs. The same object as `parameters` where only the bound weights differ. */
   readonly referenceParameters: Parameters;
+  readonly trained: readonly ViewSpec[];
+  /** The modules with an adapter; absent under full tuning. */
+  readonly adapted?: readonly string[];
+  /** Whether the reference has values of its own for what is trained: those of the adapter that training continues. */
+  readonly continues?: boolean;
+  step(objective: Objective): Program;
+}
+
+export interface Policy extends PolicyShape {
+  readonly trainable: FlatArray;
   /** What to bind for the policy and for the reference. */
   readonly weights: Weights;
   readonly referenceWeights: Weights;
   /** What moves the reference; absent where it stays. */
   readonly moving?: MovingReference;
-  step(objective: Objective): Program;
   /** The adapter as PEFT stores it; absent under full tuning. */
   adapter?(): LoraAdapter;
 }
@@ -54,8 +63,7 @@ export interface LoraOptions {
 
 /** A policy with a new adapter: A Kaiming-uniform as PEFT's, B zero, so that the policy starts as the reference. */
 export function loraPolicy(model: LanguageModel, weights: Weights, options: LoraOptions): Policy {
-  const shape = { ...options, modules: targetModules(model, options.targets) };
-  const policy = adaptedPolicy(model, weights, shape, undefined);
+  const policy = adaptedPolicy(model, weights, newAdapter(model, options), undefined);
   // PEFT: kaiming_uniform_(a = sqrt(5)), which is uniform within 1 / sqrt(in) on either side.
   let stream = 0;
   for (const [name, { dims, data }] of policy.trainable.views) {
@@ -69,40 +77,74 @@ export function loraPolicy(model: LanguageModel, weights: Weights, options: Lora
 
 /** A policy that continues an adapter; its reference is the model with that adapter as it is now. */
 export function continuedPolicy(model: LanguageModel, weights: Weights, adapter: LoraAdapter): Policy {
-  refuseForeignAdapter(model, adapter);
-  const modules = model.linearModules.filter((module) => adapter.modules.has(module));
-  return adaptedPolicy(model, weights, { ...adapter, rankStabilized: adapter.rsLora, modules }, adapter);
+  return adaptedPolicy(model, weights, givenAdapter(model, adapter), adapter);
 }
 
-function adaptedPolicy(
-  model: LanguageModel,
-  weights: Weights,
-  shape: LoraShape,
-  start: LoraAdapter | undefined,
-): Policy {
+/** The shape of `loraPolicy`; or of what continues such an adapter, once there is one. */
+export function loraShape(model: LanguageModel, options: LoraOptions, continues = false): PolicyShape {
+  return adaptedShape(model, newAdapter(model, options), continues);
+}
+
+/** The shape of `continuedPolicy`. */
+export function continuedShape(model: LanguageModel, adapter: LoraAdapter): PolicyShape {
+  return adaptedShape(model, givenAdapter(model, adapter), true);
+}
+
+function newAdapter(model: LanguageModel, options: LoraOptions): LoraShape {
+  return { ...options, modules: targetModules(model, options.targets) };
+}
+
+function givenAdapter(model: LanguageModel, adapter: LoraAdapter): LoraShape {
+  refuseForeignAdapter(model, adapter);
+  const modules = model.linearModules.filter((module) => adapter.modules.has(module));
+  return { ...adapter, rankStabilized: adapter.rsLora, modules };
+}
+
+interface AdaptedShape extends PolicyShape {
+  readonly parameters: LoraParameters;
+}
+
+function adaptedShape(model: LanguageModel, lora: LoraShape, continues: boolean): AdaptedShape {
   const base = checkpointParameters(model.weights);
-  const parameters = withLora(base, model.weights, shape);
+  const parameters = withLora(base, model.weights, lora);
   scoreProgram(model, parameters); // Building any program makes the adapter's inputs known.
   const head =
     model.scores === "reward" ? [{ name: model.headWeight, shape: model.weights.get(model.headWeight)! }] : [];
-  const trainable = new FlatArray([...parameters.inputs, ...head]);
-  for (const { name } of head) trainable.views.get(name)!.data.set(weights[name]!.data as Float32Array);
-  if (start) fillAdapter(parameters, trainable, start);
-  const snapshot = start && new FlatArray([...parameters.inputs, ...head]);
-  snapshot?.data.set(trainable.data);
   return {
     model,
-    trainable,
     parameters,
-    referenceParameters: start ? parameters : base,
-    weights: { ...weights, ...Object.fromEntries(trainable.views) },
-    referenceWeights: snapshot ? { ...weights, ...Object.fromEntries(snapshot.views) } : weights,
+    referenceParameters: continues ? parameters : base,
+    trained: [...parameters.inputs, ...head],
+    adapted: lora.modules,
+    continues,
     step: (objective) =>
       stepProgram(model, parameters, objective, () => [
         ...parameters.inputs,
         ...head.map(({ name }) => ({ name, tensor: parameters.tensor(name) })),
       ]),
-    adapter: () => readTrainable(parameters, trainable, shape, model),
+  };
+}
+
+function adaptedPolicy(
+  model: LanguageModel,
+  weights: Weights,
+  lora: LoraShape,
+  start: LoraAdapter | undefined,
+): Policy {
+  const shape = adaptedShape(model, lora, start !== undefined);
+  const { parameters, trained } = shape;
+  const trainable = new FlatArray(trained);
+  const head = model.scores === "reward" ? model.headWeight : undefined;
+  if (head !== undefined) trainable.views.get(head)!.data.set(weights[head]!.data as Float32Array);
+  if (start) fillAdapter(parameters, trainable, start);
+  const snapshot = start && new FlatArray(trained);
+  snapshot?.data.set(trainable.data);
+  return {
+    ...shape,
+    trainable,
+    weights: { ...weights, ...Object.fromEntries(trainable.views) },
+    referenceWeights: snapshot ? { ...weights, ...Object.fromEntries(snapshot.views) } : weights,
+    adapter: () => readTrainable(parameters, trainable, lora, model),
   };
 }
 
@@ -162,22 +204,26 @@ function readTrainable(
   };
 }
 
-/** A policy all of whose weights are trained, from the checkpoint's, which stay as the reference. */
-export function fullPolicy(model: LanguageModel, weights: Weights): Policy {
+/** The shape of `fullPolicy`. */
+export function fullShape(model: LanguageModel): PolicyShape {
   const parameters = checkpointParameters(model.weights);
-  const specs: ViewSpec[] = [...model.weights].map(([name, shape]) => ({ name, shape }));
-  const trainable = new FlatArray(specs);
-  for (const [name, view] of trainable.views) view.data.set(weights[name]!.data as Float32Array);
+  const trained = [...model.weights].map(([name, shape]) => ({ name, shape }));
   return {
     model,
-    trainable,
     parameters,
     referenceParameters: parameters,
-    weights: Object.fromEntries(trainable.views),
-    referenceWeights: weights,
+    trained,
     step: (objective) =>
       stepProgram(model, parameters, objective, () =>
-        specs.map(({ name }) => ({ name, tensor: parameters.tensor(name) })),
+        trained.map(({ name }) => ({ name, tensor: parameters.tensor(name) })),
       ),
   };
+}
+
+/** A policy all of whose weights are trained, from the checkpoint's, which stay as the reference. */
+export function fullPolicy(model: LanguageModel, weights: Weights): Policy {
+  const shape = fullShape(model);
+  const trainable = new FlatArray(shape.trained);
+  for (const [name, view] of trainable.views) view.data.set(weights[name]!.data as Float32Array);
+  return { ...shape, trainable, weights: Object.fromEntries(trainable.views), referenceWeights: weights };
 }

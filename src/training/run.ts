@@ -5,29 +5,33 @@
 
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { openCheckpoint } from "../checkpoints/open.ts";
-import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
+import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { refuseWeights } from "../data/sources.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
-import { type LanguageModel, loadWeights, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
+import { type LanguageModel, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
+import type { Program } from "../tensor/index.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
+import { availableMemory } from "./available-memory.ts";
 import type { TrainingConfig } from "./config.ts";
 import { RunLoop, summaryOf } from "./loop.ts";
+import { planMemory, stepCost } from "./memory.ts";
+import { type PlannedRun, refuseLack } from "./memory-limit.ts";
 import { objectiveOf, rowNeeds } from "./methods.ts";
 import { referenceMixup, withMovingReference } from "./moving-reference.ts";
 import type { RunObserver, RunPart, RunResult } from "./observer.ts";
-import { continuedPolicy, fullPolicy, loraPolicy, type Policy } from "./policy.ts";
+import type { PolicyShape } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
-import { checkRegularization, markRegularization } from "./regularization.ts";
+import { checkRegularization, markRegularization, type RunData } from "./regularization.ts";
 import { describeEnvironment, RunDirectory, readRunConfig } from "./run-directory.ts";
 import { fetchSources, pinnedAs } from "./sources.ts";
+import { startingPolicy, startingShape } from "./start.ts";
 import { checkStopping } from "./stopping.ts";
 import { firstPart } from "./supervised.ts";
 
@@ -35,6 +39,10 @@ export interface RunControl {
   readonly observer?: RunObserver;
   /** Go on with the interrupted run in the output directory. */
   readonly resume?: boolean;
+  /** Start even where the run is expected to take more memory than there is. */
+  readonly force?: boolean;
+  /** Bytes of memory that the run may take; what the machine has available if not given. */
+  readonly memoryLimit?: number;
   /** When it aborts, the run finishes its step, writes a checkpoint and returns without a result. */
   readonly signal?: AbortSignal;
 }
@@ -51,7 +59,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
   if (given.evalData) refuseWeights(given.evalData, "--eval-data");
   const mixup = referenceMixup(given, objective);
   const before = firstPart(given);
-  const { observer, resume = false, signal } = control;
+  const { observer, resume = false, force = false, signal } = control;
   const asked = resume ? pinnedAs(readRunConfig(given.output), given) : given;
   const finished = resume ? finishedRun(asked) : undefined;
   if (finished) return finished;
@@ -70,6 +78,11 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
   const adapter = local.adapter === undefined ? undefined : readAdapter(local.adapter);
   observer?.onStage?.("reading");
   const opened = { checkpoint, model, tokenizer, ...(await loadData(config, objective, model, tokenizer)) };
+  const shape = startingShape(config, model, adapter);
+  const step = shape.step(objective);
+  const planned = planRun(config, { shape, step, objective, mixup, ...opened });
+  const available = control.memoryLimit ?? availableMemory();
+  if (!force) refuseLack(planned, available);
 
   const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
@@ -89,7 +102,9 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
         ? start
         : await withMovingReference(start, { every, mixup, runtime: nodeRuntime, threads });
     observer?.onStage?.("compiling");
-    await using loop = await RunLoop.open({ run, config, part, objective, policy, ...opened, observer, signal });
+    const memory = { plan: planned.plan, available };
+    const options = { run, config, part, objective, policy, memory, ...opened, observer, signal };
+    await using loop = await RunLoop.open(options, step);
     return { ...(await loop.run()), ...(part && { part }) };
   } catch (error) {
     if (!resume) run.removeIfUnused();
@@ -98,40 +113,29 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
 }
 
 /** Runs the first part, from where it was interrupted or to what it came to, if there is anything of it. */
-async function tuneFirst(config: TrainingConfig, { observer, signal }: RunControl): Promise<RunResult> {
+async function tuneFirst(config: TrainingConfig, control: RunControl): Promise<RunResult> {
   const resume = existsSync(join(config.output, "config.json"));
   if (!resume) rmSync(config.output, { recursive: true, force: true });
-  return await tunePart(config, { observer, signal, resume }, "first");
+  return await tunePart(config, { ...control, resume }, "first");
 }
 
-interface Start {
-  readonly checkpoint: Checkpoint;
-  readonly model: LanguageModel;
-  readonly adapter: LoraAdapter | undefined;
-  /** Folder of the first part's result, where there was one. */
-  readonly tuned: string | undefined;
+interface Plannable extends RunData {
+  readonly shape: PolicyShape;
+  readonly step: Program;
+  readonly objective: Objective;
+  readonly mixup: number | undefined;
 }
 
-/** The policy as the run begins, which is also its reference. */
-async function startingPolicy(config: TrainingConfig, { checkpoint, model, adapter, tuned }: Start): Promise<Policy> {
-  if (config.tuning === "full") {
-    using whole = tuned === undefined ? undefined : await openCheckpoint(tuned);
-    return fullPolicy(model, loadWeights(whole ?? checkpoint, model));
-  }
-  const continued = tuned === undefined ? adapter : readAdapter(tuned);
-  const weights = loadWeights(checkpoint, model);
-  return continued ? continuedPolicy(model, weights, continued) : loraPolicy(model, weights, loraOptions(config));
-}
-
-function loraOptions(config: TrainingConfig) {
-  const all = config.loraTargets.length === 1 && config.loraTargets[0] === "all-linear";
-  return {
-    rank: config.loraRank,
-    alpha: config.loraAlpha,
-    rankStabilized: config.rsLora,
-    targets: all ? ("all-linear" as const) : config.loraTargets,
-    seed: config.seed,
-  };
+/** What the run will take of memory, and what that depends on. */
+function planRun(
+  config: TrainingConfig,
+  { shape, step, objective, mixup, train, held, regularization }: Plannable,
+): PlannedRun {
+  const evaluates = held !== undefined || config.klSamples > 0;
+  const cost = stepCost(shape, step, objective, evaluates);
+  const learned = [...train.examples, ...(regularization?.examples ?? [])];
+  const work = { shape, cost, learned, held: held?.examples, mixup };
+  return { plan: planMemory(work, config), work, objective, config };
 }
 
 async function loadData(config: TrainingConfig, objective: Objective, model: LanguageModel, tokenizer: Tokenizer) {

@@ -174,7 +174,8 @@ const summary: RunSummary = {
   tokens: 534_201,
   steps: 289,
   firstStep: 0,
-  memoryEstimate: 1.13e9,
+  memory: { total: 1.1e9, weights: 538e6, training: 98e6, activations: 244e6, engine: 22e7 },
+  availableMemory: 22.8e9,
   ledger: new Ledger([{ name: "rows", files: ["pairs.jsonl"] }]),
 };
 
@@ -186,10 +187,16 @@ describe("the summary before a run", () => {
       training  LoRA of rank 16: 4.9M parameters (3.6%), sigmoid loss, beta 0.1
       data      2,312 pairs of 534,201 tokens together, 100 held-out pairs
       steps     289 of 8 pairs, adamw at 5e-5, linear
-      memory    about 1.1 GB
+      memory    about 1.1 GB of 22.8 GB available: weights 538 MB, optimizer 98 MB, activations 244 MB
       writes    runs/first
       "
     `);
+  });
+
+  test("says where a run that was forced needs more memory than there is", () => {
+    expect(summaryLines({ ...summary, availableMemory: 0.9e9 }, 120)[4]).toBe(
+      "memory    about 1.1 GB, more than the 900 MB available: weights 538 MB, optimizer 98 MB, activations 244 MB",
+    );
   });
 
   test("fits a narrow terminal", () => {
@@ -204,7 +211,9 @@ describe("the summary before a run", () => {
       data      2,312 pairs of 534,201 tokens together,
                 100 held-out pairs
       steps     289 of 8 pairs, adamw at 5e-5, linear
-      memory    about 1.1 GB
+      memory    about 1.1 GB of 22.8 GB available:
+                weights 538 MB, optimizer 98 MB,
+                activations 244 MB
       writes    runs/first
       "
     `);

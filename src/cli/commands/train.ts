@@ -21,6 +21,7 @@ import { Screen } from "../terminal/screen.ts";
 interface OwnOptions {
   readonly config?: string;
   readonly resume?: true;
+  readonly force?: true;
   readonly quiet?: true;
 }
 
@@ -91,6 +92,7 @@ function trainingCommand(method: Method): CommandDefinition {
     own: [
       new Option("--config <file>", "settings in YAML, by the flags' names; flags win"),
       new Option("--resume", "go on with the interrupted run in --output, with its own settings"),
+      new Option("--force", "start even where more memory is needed than there is"),
       new Option("--quiet", "print nothing but errors and the folder of the result"),
     ],
     examples: [
@@ -106,14 +108,14 @@ export const trainingCommands: readonly CommandDefinition[] = Object.values(meth
 
 async function run(method: Method, invocation: Invocation): Promise<number> {
   const { io } = invocation;
-  const { resume = false, quiet = false } = invocation.own as OwnOptions;
+  const { resume = false, force = false, quiet = false } = invocation.own as OwnOptions;
   const options = settle(method, invocation);
   const reporter = quiet ? undefined : new RunReporter(new Screen(io.stdout));
   using interruption = watchInterrupt(() => {
     io.stderr.write(`\n${stoppingText}\n`);
   });
   const config = resolveConfig(method, options);
-  const result = await tune(config, { observer: reporter, resume, signal: interruption.signal })
+  const result = await tune(config, { observer: reporter, resume, force, signal: interruption.signal })
     .catch((error) => {
       if (error instanceof HubError && interruption.signal.aborted) return error;
       throw error;

@@ -21,7 +21,7 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
     ["training", describeTuning(summary)],
     ["data", describeData(summary)],
     ["steps", describeSteps(summary)],
-    ["memory", `about ${formatBytes(summary.memoryEstimate)}`],
+    ["memory", describeMemory(summary)],
     ["writes", summary.config.output],
   ];
   const labelWidth = Math.max(...rows.map(([label]) => label.length)) + 2;
@@ -65,6 +65,14 @@ function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
   const rate = `${config.optimizer} at ${formatSetting(config.learningRate)}, ${config.schedule}`;
   const resumed = firstStep === 0 ? "" : `, going on after step ${formatCount(firstStep)}`;
   return `${formatCount(steps)} of ${config.batchSize} ${unit}, ${rate}${resumed}`;
+}
+
+function describeMemory({ memory: { total, weights, training, activations }, availableMemory }: RunSummary): string {
+  const available = formatBytes(availableMemory);
+  const room = total <= availableMemory ? ` of ${available} available` : `, more than the ${available} available`;
+  const parts = { weights, optimizer: training, activations };
+  const list = Object.entries(parts).map(([name, bytes]) => `${name} ${formatBytes(bytes)}`);
+  return `about ${formatBytes(total)}${room}: ${list.join(", ")}`;
 }
 
 /** The ledger where there is something to know, else nothing: `data` says how many rows there are. */

@@ -1,0 +1,60 @@
+/** What a run starts from: the policy, which is also its reference, and its shape before there are weights. */
+
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { openCheckpoint } from "../checkpoints/open.ts";
+import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
+import { type LanguageModel, loadWeights } from "../models/index.ts";
+import type { TrainingConfig } from "./config.ts";
+import {
+  continuedPolicy,
+  continuedShape,
+  fullPolicy,
+  fullShape,
+  loraPolicy,
+  loraShape,
+  type Policy,
+  type PolicyShape,
+} from "./policy.ts";
+
+interface Start {
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly adapter: LoraAdapter | undefined;
+  /** Folder of the first part's result, where there was one. */
+  readonly tuned: string | undefined;
+}
+
+/** The policy as the run begins. */
+export async function startingPolicy(
+  config: TrainingConfig,
+  { checkpoint, model, adapter, tuned }: Start,
+): Promise<Policy> {
+  if (config.tuning === "full") {
+    using whole = tuned === undefined ? undefined : await openCheckpoint(tuned);
+    return fullPolicy(model, loadWeights(whole ?? checkpoint, model));
+  }
+  const continued = tuned === undefined ? adapter : readAdapter(tuned);
+  const weights = loadWeights(checkpoint, model);
+  return continued ? continuedPolicy(model, weights, continued) : loraPolicy(model, weights, loraOptions(config));
+}
+
+/** Its shape. A run with a first part continues what that part makes of the adapter. */
+export function startingShape(
+  config: TrainingConfig,
+  model: LanguageModel,
+  adapter: LoraAdapter | undefined,
+): PolicyShape {
+  if (config.tuning === "full") return fullShape(model);
+  return adapter ? continuedShape(model, adapter) : loraShape(model, loraOptions(config), config.sftFirst);
+}
+
+function loraOptions(config: TrainingConfig) {
+  const all = config.loraTargets.length === 1 && config.loraTargets[0] === "all-linear";
+  return {
+    rank: config.loraRank,
+    alpha: config.loraAlpha,
+    rankStabilized: config.rsLora,
+    targets: all ? ("all-linear" as const) : config.loraTargets,
+    seed: config.seed,
+  };
+}
