@@ -5,16 +5,12 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { definitions, type Objective } from "../../src/objectives/index.ts";
-import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
 import { mismatched, positionsNeeded } from "../../src/training/context.ts";
-import { type CompletionScore, Engine } from "../../src/training/engine.ts";
-import { evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
-import { globalNorm } from "../../src/training/flat.ts";
-import { loraPolicy, type Policy } from "../../src/training/policy.ts";
+import type { CompletionScore } from "../../src/training/engine.ts";
+import { evaluate } from "../../src/training/evaluate.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
-import { Trainer, type TrainerConfig } from "../../src/training/trainer.ts";
-import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { tinyPairs } from "../support/tiny-model.ts";
+import { relativeError, withTrainer } from "../support/trainers.ts";
 
 const origin = { file: "f.jsonl", line: 1 };
 
@@ -74,46 +70,6 @@ function objectiveNamed(name: string): Objective {
   return definitions.find((definition) => definition.name === name)!.create({ beta: 0.1 } as never);
 }
 
-const config: TrainerConfig = {
-  optimizer: "adamw",
-  weightDecay: 0,
-  learningRate: 1e-3,
-  schedule: "constant",
-  warmupSteps: 0,
-  maxGradNorm: 1,
-  microBatchTokens: 10_000,
-};
-
-/** A policy that has moved off its reference, towards what it says there. */
-function movedPolicy(): Policy {
-  const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
-  const policy = loraPolicy(tinyModel, tinyWeights(), options);
-  const { data } = policy.trainable;
-  data.set(data.map((x, i) => x + 0.05 * Math.sin(i)));
-  return policy;
-}
-
-interface Opened {
-  readonly engine: Engine;
-  readonly evaluator: ObjectiveEvaluator;
-  readonly trainer: Trainer;
-  readonly reference: ReferenceScores;
-}
-
-async function withTrainer<T>(
-  objective: Objective,
-  changes: Partial<TrainerConfig>,
-  use: (opened: Opened) => Promise<T>,
-): Promise<T> {
-  const policy = movedPolicy();
-  await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
-  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
-  const reference = new ReferenceScores((examples) => engine.score("reference", examples));
-  const settings = { ...config, ...changes };
-  const trainer = new Trainer({ policy, objective, engine, evaluator, reference, config: settings, steps: 10 });
-  return await use({ engine, evaluator, trainer, reference });
-}
-
 /** Pairs of token ids, unpaired, on which the moved policy has a reference point above 0. */
 const labelled: TokenizedExample[] = tinyPairs(4, 6).flatMap(({ completions, ...pair }) =>
   completions.map((completion, i) => ({ ...pair, completions: [completion], values: { label: 1 - i } })),
@@ -125,8 +81,6 @@ const ranked: TokenizedExample[] = [2, 4, 3, 2].map((count, i) => {
   return { origin, prompt: parts[0]!.prompt, completions: parts.map((part) => part.completions[0]!), values: { rank } };
 });
 
-const relativeError = (a: Float32Array, b: Float32Array) => globalNorm(a.map((x, i) => x - b[i]!)) / globalNorm(b);
-
 describe.each([
   ["kto", labelled],
   ["apo_zero_unpaired", labelled],
@@ -135,7 +89,7 @@ describe.each([
 ] as const)("%s", (name, examples) => {
   const objective = objectiveNamed(name);
   const twoSteps = (microBatchTokens: number) =>
-    withTrainer(objective, { microBatchTokens }, async ({ trainer, engine }) => {
+    withTrainer({ objective, microBatchTokens }, async ({ trainer, engine }) => {
       const first = await trainer.step(0, examples);
       const gradients = engine.gradients.data.slice();
       const second = await trainer.step(1, examples.toReversed());
@@ -167,12 +121,12 @@ describe.each([
 
   it("evaluates a whole set as one step", async () => {
     const measured = (microBatchTokens: number, state?: readonly number[]) =>
-      withTrainer(objective, {}, async ({ engine, evaluator, reference }) => {
+      withTrainer({ objective }, async ({ engine, evaluator, reference }) => {
         const objectiveState = state && { objectiveState: state };
         const options = { engine, evaluator, reference, microBatchTokens, step: 0, ...objectiveState };
         return (await evaluate(examples, options))!;
       });
-    const { metrics, state } = await withTrainer(objective, {}, async ({ trainer }) => {
+    const { metrics, state } = await withTrainer({ objective }, async ({ trainer }) => {
       const step = await trainer.step(0, examples);
       return { metrics: step, state: trainer.objectiveState };
     });
@@ -190,7 +144,7 @@ describe("KTO's reference point", () => {
   const logp = (scores: readonly CompletionScore[]) => scores.map((score) => score.logp);
 
   it("is the mean log-ratio of prompts with the completions of other prompts, over the whole step", async () => {
-    await withTrainer(objectiveNamed("kto"), { microBatchTokens: 40 }, async ({ trainer, engine }) => {
+    await withTrainer({ objective: objectiveNamed("kto"), microBatchTokens: 40 }, async ({ trainer, engine }) => {
       const sequences = labelled.map(({ prompt }, i) => {
         const { completions } = labelled[(i + 2) % labelled.length]!;
         return { prompt, completions };
@@ -207,7 +161,7 @@ describe("KTO's reference point", () => {
   });
 
   it("is 0 in a step of one example, and of one prompt", async () => {
-    await withTrainer(objectiveNamed("kto"), {}, async ({ trainer }) => {
+    await withTrainer({ objective: objectiveNamed("kto") }, async ({ trainer }) => {
       for (const examples of [labelled.slice(0, 1), labelled.slice(0, 2)]) {
         const metrics = await trainer.step(0, examples);
         expect(metrics["kto/z0"]).toBe(0);
@@ -217,7 +171,7 @@ describe("KTO's reference point", () => {
   });
 
   it("leaves rewards of a kind that a step does not have out of its metrics", async () => {
-    await withTrainer(objectiveNamed("kto"), {}, async ({ trainer }) => {
+    await withTrainer({ objective: objectiveNamed("kto") }, async ({ trainer }) => {
       const metrics = await trainer.step(
         0,
         labelled.filter(({ values }) => values!.label === 1),
@@ -229,7 +183,7 @@ describe("KTO's reference point", () => {
   });
 
   it("stops in the middle of an evaluation when it is told to", async () => {
-    await withTrainer(objectiveNamed("kto"), {}, async ({ engine, evaluator }) => {
+    await withTrainer({ objective: objectiveNamed("kto") }, async ({ engine, evaluator }) => {
       const abort = new AbortController();
       let scored = 0;
       const reference = new ReferenceScores((group) => {
@@ -245,7 +199,7 @@ describe("KTO's reference point", () => {
 
 describe("BCO's shift", () => {
   it("does not move with held-out examples", async () => {
-    await withTrainer(objectiveNamed("bco"), {}, async ({ engine, evaluator, reference }) => {
+    await withTrainer({ objective: objectiveNamed("bco") }, async ({ engine, evaluator, reference }) => {
       const options = { engine, evaluator, reference, microBatchTokens: 100, step: 0 };
       expect(await evaluate(labelled, options)).toMatchObject({ "eval_bco/delta": 0 });
       expect(await evaluate(labelled, { ...options, objectiveState: [0.5, 8] })).toMatchObject({
@@ -255,7 +209,7 @@ describe("BCO's shift", () => {
   });
 
   it("is the mean reward of all steps so far, and goes on from where a checkpoint left it", async () => {
-    await withTrainer(objectiveNamed("bco"), {}, async ({ trainer }) => {
+    await withTrainer({ objective: objectiveNamed("bco") }, async ({ trainer }) => {
       const first = await trainer.step(0, labelled.slice(0, 6));
       const mean = (metrics: Record<string, number>, desirable: number, others: number) =>
         metrics["rewards/chosen"]! * desirable + metrics["rewards/rejected"]! * others;

@@ -6,12 +6,12 @@ import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { dpo } from "../../src/objectives/index.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine, type StepOutput } from "../../src/training/engine.ts";
+import type { StepOutput } from "../../src/training/engine.ts";
 import { Averages, evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
-import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import type { Policy } from "../../src/training/policy.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
-import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { tinyPairs } from "../support/tiny-model.ts";
+import { engineOf, movedPolicy, newPolicy } from "../support/trainers.ts";
 
 const pairs = tinyPairs(7);
 const objective = dpo({ beta: 0.1 });
@@ -20,7 +20,7 @@ type Evaluate = (examples: readonly TokenizedExample[], microBatchTokens?: numbe
 
 /** Runs `use` with what evaluates the policy, after three steps say. */
 async function evaluating<T>(policy: Policy, use: (evaluated: Evaluate) => Promise<T>): Promise<T> {
-  await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
+  await using engine = await engineOf(policy, objective);
   await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
   const reference = new ReferenceScores((group) => engine.score("reference", group));
   return await use(async (examples, microBatchTokens = 50) => {
@@ -29,24 +29,12 @@ async function evaluating<T>(policy: Policy, use: (evaluated: Evaluate) => Promi
   });
 }
 
-function moved(): Policy {
-  const policy = fullPolicy(tinyModel, tinyWeights());
-  policy.trainable.data.set(policy.trainable.data.map((x, i) => x + 0.02 * Math.sin(i)));
-  return policy;
-}
-
 describe("before the first step", () => {
-  it.each<[string, () => Policy]>([
-    ["full tuning", () => fullPolicy(tinyModel, tinyWeights())],
-    [
-      "a new adapter",
-      () => {
-        const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
-        return loraPolicy(tinyModel, tinyWeights(), options);
-      },
-    ],
-  ])("the loss is ln 2, and rewards, divergence and drift are 0: %s", async (_, policy) => {
-    const metrics = await evaluating(policy(), (evaluated) => evaluated(pairs));
+  it.each([
+    ["full tuning", "full"],
+    ["a new adapter", "lora"],
+  ] as const)("the loss is ln 2, and rewards, divergence and drift are 0: %s", async (_, tuning) => {
+    const metrics = await evaluating(newPolicy(tuning), (evaluated) => evaluated(pairs));
     const length = (completion: 0 | 1) =>
       pairs.reduce((n, { completions }) => n + completions[completion]!.length, 0) / 7;
     expect(metrics).toEqual({
@@ -73,7 +61,7 @@ describe("of a policy that has moved", () => {
   it("every number is the mean over pairs, whatever their micro-batches", async () => {
     expect(new Set(planMicroBatches(pairs.map(packedLength), 50).map((group) => group.length)).size).toBeGreaterThan(1);
     const alone: Record<string, number>[] = [];
-    const together = await evaluating(moved(), async (evaluated) => {
+    const together = await evaluating(movedPolicy("full", 0.02), async (evaluated) => {
       for (const pair of pairs) alone.push(await evaluated([pair]));
       return await evaluated(pairs);
     });
@@ -86,7 +74,7 @@ describe("of a policy that has moved", () => {
   });
 
   it("the loss is the step's own definition, and the divergence is above 0", async () => {
-    const metrics = await evaluating(moved(), (evaluated) => evaluated(pairs.slice(0, 1)));
+    const metrics = await evaluating(movedPolicy("full", 0.02), (evaluated) => evaluated(pairs.slice(0, 1)));
     expect(metrics.eval_loss).toBeCloseTo(Math.log1p(Math.exp(-metrics["eval_rewards/margins"]!)), 6);
     expect(metrics["eval_rewards/chosen"]).toBeCloseTo(0.1 * metrics["eval_drift/chosen"]!, 6);
     expect(metrics["eval_rewards/accuracies"]).toBe(metrics["eval_rewards/margins"]! > 0 ? 1 : 0);
@@ -96,7 +84,7 @@ describe("of a policy that has moved", () => {
 
 describe("a loss that is not finite", () => {
   it("stops the evaluation, naming its rows", async () => {
-    const policy = moved();
+    const policy = movedPolicy("full", 0.02);
     const token = pairs[2]!.completions[1]![0]!;
     policy.trainable.views.get("model.embed_tokens.weight")!.data.fill(Number.NaN, 32 * token, 32 * token + 32);
     const stopped = evaluating(policy, (evaluated) => evaluated(pairs, 1));

@@ -4,11 +4,10 @@ import { describe, expect, it } from "vitest";
 import type { LoraAdapter, LoraModule } from "../../src/checkpoints/peft.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { dpo } from "../../src/objectives/index.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine } from "../../src/training/engine.ts";
 import { continuedPolicy, fullPolicy, type LoraOptions, loraPolicy, type Policy } from "../../src/training/policy.ts";
 import { fingerprint } from "../../src/training/reference.ts";
 import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { engineOf } from "../support/trainers.ts";
 
 const weights = tinyWeights();
 const options: LoraOptions = { rank: 4, alpha: 8, rankStabilized: false, targets: "all-linear", seed: 0 };
@@ -24,13 +23,7 @@ function randomizeB(policy: Policy): void {
 
 /** Log-probabilities of every completion of the pairs. */
 async function scores(policy: Policy, ...whose: readonly ("policy" | "reference")[]): Promise<number[][]> {
-  await using engine = await Engine.create({
-    policy,
-    objective: dpo({ beta: 0.1 }),
-    runtime: nodeRuntime,
-    threads: 1,
-    maxPositions: 64,
-  });
+  await using engine = await engineOf(policy, dpo({ beta: 0.1 }));
   const found: number[][] = [];
   for (const who of whose) found.push((await engine.score(who, pairs)).map(({ logp }) => logp));
   return found;

@@ -9,18 +9,17 @@ import type { TokenizedExample } from "../../src/data/example.ts";
 import { dpo, type Objective } from "../../src/objectives/index.ts";
 import { tdpo1Loss, tdpo2Loss } from "../../src/objectives/tdpo.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
 import { programInputs } from "../../src/tensor/index.ts";
-import { Engine } from "../../src/training/engine.ts";
 import { evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
 import { globalNorm } from "../../src/training/flat.ts";
-import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
+import type { Policy } from "../../src/training/policy.ts";
 import { ReferenceScores } from "../../src/training/reference.ts";
 import { Trainer } from "../../src/training/trainer.ts";
 import { dpo as tune } from "../../src/training/tuners.ts";
 import { operationCounts } from "../support/programs.ts";
 import { interruptAfter, runsFolder } from "../support/runs.ts";
-import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { tinyPairs, writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { engineOf, movedPolicy, relativeError, withTrainer } from "../support/trainers.ts";
 
 const { at, metricsOf } = runsFolder();
 
@@ -32,50 +31,13 @@ const objectives = {
 };
 type Name = keyof typeof objectives;
 
-function policyOf(tuning: "lora" | "full", shift = 0.05): Policy {
-  const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
-  const policy =
-    tuning === "full" ? fullPolicy(tinyModel, tinyWeights()) : loraPolicy(tinyModel, tinyWeights(), options);
-  const { data } = policy.trainable;
-  data.set(data.map((x, i) => x + shift * Math.sin(i)));
-  return policy;
-}
-
-const engineOf = (policy: Policy, objective: Objective) =>
-  Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
-
 /** One optimizer step that changes nothing: its metrics and its gradient. */
-async function step(
-  policy: Policy,
-  objective: Objective,
-  examples: readonly TokenizedExample[],
-  microBatchTokens: number,
-) {
-  await using engine = await engineOf(policy, objective);
-  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
-  const trainer = new Trainer({
-    policy,
-    objective,
-    engine,
-    evaluator,
-    reference: new ReferenceScores((group) => engine.score("reference", group)),
-    config: {
-      optimizer: "adamw",
-      weightDecay: 0,
-      learningRate: Number.MIN_VALUE,
-      schedule: "constant",
-      warmupSteps: 0,
-      maxGradNorm: 1,
-      microBatchTokens,
-    },
-    steps: 10,
+function step(policy: Policy, objective: Objective, examples: readonly TokenizedExample[], microBatchTokens: number) {
+  const settings = { policy, objective, microBatchTokens, learningRate: Number.MIN_VALUE };
+  return withTrainer(settings, async ({ trainer, engine }) => {
+    const metrics: Record<string, number> = await trainer.step(0, examples);
+    return { metrics, gradients: engine.gradients.data.slice() };
   });
-  const metrics: Record<string, number> = await trainer.step(0, examples);
-  return { metrics, gradients: engine.gradients.data.slice() };
-}
-
-function relativeError(a: Float32Array, b: Float32Array): number {
-  return globalNorm(a.map((x, i) => x - b[i]!)) / globalNorm(b);
 }
 
 describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
@@ -83,9 +45,9 @@ describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
 
   describe.each(["lora", "full"] as const)("tuning %s", (tuning) => {
     it("says the same of a pair alone, in micro-batches and in one batch", async () => {
-      const large = await step(policyOf(tuning), objective, pairs, 10_000);
+      const large = await step(movedPolicy(tuning), objective, pairs, 10_000);
       for (const microBatchTokens of [1, 60]) {
-        const { gradients, metrics } = await step(policyOf(tuning), objective, pairs, microBatchTokens);
+        const { gradients, metrics } = await step(movedPolicy(tuning), objective, pairs, microBatchTokens);
         expect(relativeError(gradients, large.gradients)).toBeLessThan(1e-5);
         for (const key of Object.keys(metrics).filter((key) => !key.endsWith("_per_second"))) {
           const scale = Math.max(1, Math.abs(large.metrics[key]!));
@@ -95,7 +57,7 @@ describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
     });
 
     it("evaluates to what it trains on", async () => {
-      const policy = policyOf(tuning);
+      const policy = movedPolicy(tuning);
       const trained = (await step(policy, objective, pairs, 60)).metrics;
       await using engine = await engineOf(policy, objective);
       await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
@@ -118,7 +80,7 @@ describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
   });
 
   it("passes the checks of a first step, where the policy is its reference", async () => {
-    const policy = policyOf("full", 0);
+    const policy = movedPolicy("full", 0);
     await using engine = await engineOf(policy, objective);
     await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
     const reference = new ReferenceScores((group) => engine.score("reference", group));
@@ -140,12 +102,12 @@ describe.each(Object.keys(objectives) as Name[])("%s", (name) => {
 // WPO's weights and TDPO2's divergence of the chosen completion are numbers to the gradient, so only TDPO1 has that of its loss.
 describe("TDPO1's gradient", () => {
   it("through the divergence over the vocabulary is the loss's slope", async () => {
-    const { gradients } = await step(policyOf("full"), objectives.tdpo1, pairs, 100);
+    const { gradients } = await step(movedPolicy("full"), objectives.tdpo1, pairs, 100);
     const norm = globalNorm(gradients);
     const direction = gradients.map((g, i) => g / norm + 1e-3 * Math.sin(i));
     const along = gradients.reduce((total, g, i) => total + g * direction[i]!, 0);
     const lossAt = async (distance: number) => {
-      const moved = policyOf("full");
+      const moved = movedPolicy("full");
       moved.trainable.data.set(moved.trainable.data.map((x, i) => x + distance * direction[i]!));
       return (await step(moved, objectives.tdpo1, pairs, 100)).metrics.loss!;
     };
@@ -157,7 +119,7 @@ describe("TDPO1's gradient", () => {
 
 describe("TDPO's reference", () => {
   it("is kept on disk by its log-probabilities alone, and computed again where its rows are needed", async () => {
-    const policy = policyOf("lora");
+    const policy = movedPolicy("lora");
     const objective = objectives.tdpo2;
     const file = at("reference.jsonl");
     const gradients: Float32Array[] = [];
@@ -185,7 +147,7 @@ describe("TDPO's reference", () => {
   });
 
   it("is of the examples at hand, not of those before them", async () => {
-    const policy = policyOf("lora");
+    const policy = movedPolicy("lora");
     await using engine = await engineOf(policy, objectives.tdpo1);
     const [first, second] = [pairs.slice(0, 2), pairs.slice(2, 4)];
     const reference = await engine.score("reference", second);
@@ -230,7 +192,7 @@ describe("a run of two epochs by objectives with both statistics", () => {
 
 describe("a program of an objective without row statistics", () => {
   it("has nothing of them", () => {
-    const program = policyOf("lora").step(dpo());
+    const program = movedPolicy("lora").step(dpo());
     const names = [...programInputs(program).keys(), ...Object.keys(program.outputs)];
     expect(names.filter((name) => /^(reference\.|statistic:|hidden)/.test(name))).toEqual([]);
     const counts = operationCounts(Object.values(program.outputs));

@@ -2,10 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { dpo } from "../../src/objectives/index.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { type CompletionScore, Engine, type StepOutput } from "../../src/training/engine.ts";
+import type { CompletionScore, StepOutput } from "../../src/training/engine.ts";
 import { FlatArray } from "../../src/training/flat.ts";
-import { loraPolicy } from "../../src/training/policy.ts";
 import {
   checkFinite,
   checkFiniteNorm,
@@ -15,7 +13,8 @@ import {
   checkPackingIsExact,
   checkStartsAtReference,
 } from "../../src/training/self-checks.ts";
-import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { tinyPairs } from "../support/tiny-model.ts";
+import { engineOf, newPolicy } from "../support/trainers.ts";
 
 const score = (logp: number): CompletionScore => ({ logp, tokens: Float32Array.of(logp) });
 const output = (losses: readonly number[], ...logps: readonly number[]): StepOutput => ({
@@ -59,15 +58,7 @@ describe("before the first step", () => {
 
 describe("packing", () => {
   it("changes no log-probability", async () => {
-    const policy = loraPolicy(tinyModel, tinyWeights(), {
-      rank: 2,
-      alpha: 4,
-      rankStabilized: false,
-      targets: "all-linear",
-      seed: 0,
-    });
-    const objective = dpo({ beta: 0.1 });
-    await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
+    await using engine = await engineOf(newPolicy(), dpo({ beta: 0.1 }));
     const group = tinyPairs(3);
     const packed = await engine.step(group, new Array(6).fill(score(0)), 1);
     await checkPackingIsExact(engine, packed, group[0]!);

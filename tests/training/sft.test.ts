@@ -5,20 +5,15 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/checkpoints/peft.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { scoredLengths } from "../../src/data/microbatch.ts";
-import { nll, type Objective } from "../../src/objectives/index.ts";
+import { nll } from "../../src/objectives/index.ts";
 import { Random } from "../../src/random.ts";
-import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine } from "../../src/training/engine.ts";
-import { evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
+import { evaluate } from "../../src/training/evaluate.ts";
 import type { Metrics, RunObserver } from "../../src/training/observer.ts";
-import { fullPolicy } from "../../src/training/policy.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
-import { Trainer } from "../../src/training/trainer.ts";
 import { type SftOptions, sft } from "../../src/training/tuners.ts";
 import { interruptAfter } from "../support/runs.ts";
 import { scratchFolder } from "../support/scratch.ts";
-import { tinyModel, tinyPairs, tinyWeights, writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { tinyPairs, writePairs, writeTinyModel } from "../support/tiny-model.ts";
+import { engineOf, newPolicy, withTrainer } from "../support/trainers.ts";
 
 /** One completion each, some of whose tokens are only context. */
 function maskedTexts(count: number): TokenizedExample[] {
@@ -29,15 +24,11 @@ function maskedTexts(count: number): TokenizedExample[] {
   });
 }
 
-const policy = () => fullPolicy(tinyModel, tinyWeights());
-const engineFor = (objective: Objective, of = policy()) =>
-  Engine.create({ policy: of, objective, runtime: nodeRuntime, threads: 1, maxPositions: 32 });
-
 describe("a completion of which some tokens are scored", () => {
   const texts = maskedTexts(6);
 
   it("has these tokens' log-probabilities as it has them unmasked, and their sum", async () => {
-    await using engine = await engineFor(nll());
+    await using engine = await engineOf(newPolicy("full"), nll());
     const whole = await engine.score(
       "policy",
       texts.map(({ scored: _, ...text }) => text),
@@ -58,35 +49,19 @@ describe("a completion of which some tokens are scored", () => {
 describe.each(["tokens", "completions"] as const)("a step on the mean over %s", (average) => {
   const texts = maskedTexts(9);
 
-  async function step(microBatchTokens: number) {
-    const trained = policy();
-    const objective = nll({ average });
-    await using engine = await engineFor(objective, trained);
-    await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
-    const config = {
-      optimizer: "adamw",
-      weightDecay: 0,
-      learningRate: 1e-3,
-      schedule: "constant",
-      warmupSteps: 0,
-      maxGradNorm: 1,
-      microBatchTokens,
-    } as const;
-    const trainer = new Trainer({ policy: trained, objective, engine, evaluator, config, steps: 1 });
-    await trainer.check(texts);
-    const before = await evaluateAll(engine, evaluator);
-    const metrics = await trainer.step(0, texts);
-    return { metrics, before, gradients: engine.gradients.data.slice() };
-  }
-
-  async function evaluateAll(engine: Engine, evaluator: ObjectiveEvaluator) {
-    const reference = new ReferenceScores((examples) => engine.score("reference", examples));
-    return (await evaluate(texts, { engine, evaluator, reference, microBatchTokens: 25, step: 0 }))!;
+  function step(microBatchTokens: number) {
+    const settings = { policy: newPolicy("full"), objective: nll({ average }), microBatchTokens, steps: 1 };
+    return withTrainer(settings, async ({ trainer, engine, evaluator, reference }) => {
+      await trainer.check(texts);
+      const before = (await evaluate(texts, { engine, evaluator, reference, microBatchTokens: 25, step: 0 }))!;
+      const metrics = await trainer.step(0, texts);
+      return { metrics, before, gradients: engine.gradients.data.slice() };
+    });
   }
 
   it("is that mean, in training and in evaluation", async () => {
     const { metrics, before } = await step(1000);
-    await using engine = await engineFor(nll());
+    await using engine = await engineOf(newPolicy("full"), nll());
     const scores = await engine.score("policy", texts);
     const lengths = texts.flatMap(scoredLengths);
     const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

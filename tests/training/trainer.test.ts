@@ -4,72 +4,20 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
-import { dpo } from "../../src/objectives/index.ts";
-import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine } from "../../src/training/engine.ts";
-import { ObjectiveEvaluator } from "../../src/training/evaluate.ts";
 import { globalNorm } from "../../src/training/flat.ts";
-import { fullPolicy, loraPolicy, type Policy } from "../../src/training/policy.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
-import { Trainer, type TrainerConfig } from "../../src/training/trainer.ts";
-import { sameBits, tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
-
-const objective = dpo({ beta: 0.1 });
-const config: TrainerConfig = {
-  optimizer: "adamw",
-  weightDecay: 0,
-  learningRate: 1e-3,
-  schedule: "linear",
-  warmupSteps: 0,
-  maxGradNorm: 1,
-  microBatchTokens: 256,
-};
-
-/** A policy that has moved off its reference, so that every pair has a loss and a gradient of its own. */
-function movedPolicy(tuning: "lora" | "full"): Policy {
-  const options = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
-  const policy =
-    tuning === "full" ? fullPolicy(tinyModel, tinyWeights()) : loraPolicy(tinyModel, tinyWeights(), options);
-  const { data } = policy.trainable;
-  data.set(data.map((x, i) => x + 0.05 * Math.sin(i)));
-  return policy;
-}
-
-/** Runs `use` with a trainer of its own, and with the engine that it steps. */
-async function withTrainer<T>(
-  {
-    policy = movedPolicy("lora"),
-    steps = 10,
-    ...changes
-  }: Partial<TrainerConfig> & { policy?: Policy; steps?: number },
-  use: (trainer: Trainer, engine: Engine, policy: Policy) => Promise<T>,
-): Promise<T> {
-  await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
-  const reference = new ReferenceScores((examples) => engine.score("reference", examples));
-  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
-  const trainer = new Trainer({
-    policy,
-    objective,
-    engine,
-    evaluator,
-    reference,
-    config: { ...config, ...changes },
-    steps,
-  });
-  return await use(trainer, engine, policy);
-}
+import { sameBits, tinyPairs } from "../support/tiny-model.ts";
+import { movedPolicy, newPolicy, relativeError, trainerConfig, withTrainer } from "../support/trainers.ts";
 
 /** One step on the pairs: its metrics, and the gradient that it took. */
-const stepOn = (pairs: readonly TokenizedExample[], changes: Parameters<typeof withTrainer>[0]) =>
-  withTrainer(changes, async (trainer, engine) => {
+const stepOn = (pairs: readonly TokenizedExample[], settings: Parameters<typeof withTrainer>[0]) =>
+  withTrainer(settings, async ({ trainer, engine }) => {
     const metrics = await trainer.step(0, pairs);
     return { metrics, gradients: engine.gradients.data.slice() };
   });
 
 /** The loss and the gradient of each pair by itself, of a policy that stays. */
 const alone = (pairs: readonly TokenizedExample[]) =>
-  withTrainer({ learningRate: Number.MIN_VALUE }, async (trainer, engine) => {
+  withTrainer({ learningRate: Number.MIN_VALUE }, async ({ trainer, engine }) => {
     const found: { loss: number; gradients: Float32Array }[] = [];
     for (const pair of pairs) {
       const { loss } = await trainer.step(0, [pair]);
@@ -77,11 +25,6 @@ const alone = (pairs: readonly TokenizedExample[]) =>
     }
     return found;
   });
-
-/** |a - b| / |b| over whole vectors. */
-function relativeError(a: Float32Array, b: Float32Array): number {
-  return globalNorm(a.map((x, i) => x - b[i]!)) / globalNorm(b);
-}
 
 describe.each(["lora", "full"] as const)("accumulation, tuning %s", (tuning) => {
   const pairs = tinyPairs(7);
@@ -156,7 +99,7 @@ describe("a step", () => {
   });
 
   it("reports the gradient's norm before clipping, and clips what the optimizer gets", async () => {
-    await withTrainer({ maxGradNorm: 0.01 }, async (trainer, engine) => {
+    await withTrainer({ maxGradNorm: 0.01 }, async ({ trainer, engine }) => {
       const { grad_norm } = await trainer.step(0, pairs);
       expect(grad_norm).toBeGreaterThan(0.1);
       expect(grad_norm).toBe(globalNorm(engine.gradients.data));
@@ -166,17 +109,17 @@ describe("a step", () => {
   });
 
   it("takes the learning rate of its place in the schedule", async () => {
-    await withTrainer({ schedule: "linear", warmupSteps: 1, steps: 4 }, async (trainer) => {
+    await withTrainer({ schedule: "linear", warmupSteps: 1, steps: 4 }, async ({ trainer }) => {
       const rates: number[] = [];
       for (let step = 0; step < 4; step++) rates.push((await trainer.step(step, pairs)).learning_rate!);
-      expect(rates.map((rate) => rate / config.learningRate)).toEqual(
+      expect(rates.map((rate) => rate / trainerConfig.learningRate)).toEqual(
         [0.5, 1, 2 / 3, 1 / 3].map((x) => expect.closeTo(x, 12)),
       );
     });
   });
 
   it("starts from no gradient of what was run before it", async () => {
-    const first = await withTrainer({}, async (trainer, engine) => {
+    const first = await withTrainer({}, async ({ trainer, engine }) => {
       await trainer.check(tinyPairs(2, 9)).catch(() => {}); // The policy has moved: it is not the reference.
       await trainer.step(0, pairs);
       return engine.gradients.data.slice();
@@ -185,14 +128,8 @@ describe("a step", () => {
   });
 
   it("lowers the loss of its own pairs", async () => {
-    const policy = loraPolicy(tinyModel, tinyWeights(), {
-      rank: 4,
-      alpha: 8,
-      rankStabilized: false,
-      targets: "all-linear",
-      seed: 0,
-    });
-    await withTrainer({ policy, learningRate: 3e-3, schedule: "constant" }, async (trainer) => {
+    const policy = newPolicy("lora", { rank: 4, alpha: 8 });
+    await withTrainer({ policy, learningRate: 3e-3, schedule: "constant" }, async ({ trainer }) => {
       await trainer.check(pairs);
       let loss = Number.NaN;
       for (let step = 0; step < 10; step++) {
@@ -216,7 +153,7 @@ describe("a loss that is not finite", () => {
     );
     policy.trainable.views.get("model.embed_tokens.weight")!.data.fill(Number.NaN, 32 * token, 32 * token + 32);
     const before = policy.trainable.data.slice();
-    await withTrainer({ policy, microBatchTokens: 1 }, async (trainer) => {
+    await withTrainer({ policy, microBatchTokens: 1 }, async ({ trainer }) => {
       const stopped = trainer.step(3, pairs);
       await expect(stopped).rejects.toThrow(TrainingError);
       await expect(stopped).rejects.toThrow(/^Step 4: the loss is not finite at pairs\.jsonl line 2\. /);

@@ -2,16 +2,9 @@
 
 import { describe, expect, it } from "vitest";
 import { combine, type Objective, objectivesOf } from "../../src/objectives/index.ts";
-import { interpreter } from "../../src/runtime/interpreter.ts";
-import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine } from "../../src/training/engine.ts";
-import { ObjectiveEvaluator } from "../../src/training/evaluate.ts";
-import { globalNorm } from "../../src/training/flat.ts";
-import { loraPolicy } from "../../src/training/policy.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
-import { Trainer } from "../../src/training/trainer.ts";
 import { expectClose } from "../support/programs.ts";
-import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
+import { tinyPairs } from "../support/tiny-model.ts";
+import { relativeError, withTrainer } from "../support/trainers.ts";
 
 const create = (name: string, options: Record<string, unknown> = {}) =>
   objectivesOf("dpo")
@@ -30,47 +23,14 @@ const objectives: readonly (readonly [string, Objective])[] = [
 ];
 
 /** Two steps with micro-batches of so many tokens, of a policy that has moved off its reference. */
-async function twoSteps(objective: Objective, microBatchTokens: number) {
-  const policy = loraPolicy(tinyModel, tinyWeights(), {
-    rank: 2,
-    alpha: 4,
-    rankStabilized: false,
-    targets: "all-linear",
-    seed: 0,
+function twoSteps(objective: Objective, microBatchTokens: number) {
+  return withTrainer({ objective, microBatchTokens, steps: 2 }, async ({ trainer, engine }) => {
+    const pairs = tinyPairs(12);
+    const first = await trainer.step(0, pairs.slice(0, 7));
+    const gradients = engine.gradients.data.slice();
+    const second = await trainer.step(1, pairs.slice(7));
+    return { losses: [first.loss!, second.loss!], gradients, state: trainer.objectiveState };
   });
-  const { data } = policy.trainable;
-  data.set(data.map((x, i) => x + 0.05 * Math.sin(i)));
-  await using engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads: 1, maxPositions: 64 });
-  await using evaluator = await ObjectiveEvaluator.create(objective, interpreter);
-  const reference = new ReferenceScores((examples) => engine.score("reference", examples));
-  const config = {
-    optimizer: "adamw",
-    weightDecay: 0,
-    learningRate: 1e-3,
-    schedule: "constant",
-    warmupSteps: 0,
-    maxGradNorm: 1,
-    microBatchTokens,
-  } as const;
-  const trainer = new Trainer({
-    policy,
-    objective,
-    engine,
-    evaluator,
-    ...(objective.needsReference && { reference }),
-    config,
-    steps: 2,
-  });
-  const pairs = tinyPairs(12);
-  const first = await trainer.step(0, pairs.slice(0, 7));
-  const gradients = engine.gradients.data.slice();
-  const second = await trainer.step(1, pairs.slice(7));
-  return { losses: [first.loss!, second.loss!], gradients, state: trainer.objectiveState };
-}
-
-/** |a - b| / |b| over whole vectors. */
-function relativeError(a: Float32Array, b: Float32Array): number {
-  return globalNorm(a.map((x, i) => x - b[i]!)) / globalNorm(b);
 }
 
 describe.each(objectives)("%s", (_, objective) => {
