@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 import { equations } from "./vite/equations.ts";
+import { excerpts } from "./vite/excerpts.ts";
 
 const page = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -9,7 +10,7 @@ export default defineConfig({
   root: page("."),
   // Relative addresses: the pages work under any path.
   base: "./",
-  plugins: [equations(), svelte()],
+  plugins: [equations(), excerpts(), svelte()],
   server: { fs: { allow: [page("..")] } },
   worker: { format: "es" },
   build: {

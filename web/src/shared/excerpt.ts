@@ -1,16 +1,14 @@
-/** A line of a source file, found by what it says, so that a figure shows the code as it is. */
+/** Lines of source files. The build puts what is there in the place of these calls (vite/excerpts.ts). */
 
 export interface Excerpt {
+  /** From the repository's root. */
   readonly path: string;
   /** Counted from 1. */
   readonly line: number;
   readonly text: string;
 }
 
-/** The first line that contains the text. Throws where there is none: the figure would show code that is gone. */
-export function excerpt(path: string, source: string, text: string): Excerpt {
-  const lines = source.split("\n");
-  const index = lines.findIndex((line) => line.includes(text));
-  if (index < 0) throw new Error(`${path} has no line with: ${text}`);
-  return { path, line: index + 1, text: lines[index]!.trim() };
+/** The first line of a file that has a text: excerpt`src/objectives/dpo.ts: softplus(neg(z))`. */
+export function excerpt(_query: TemplateStringsArray): Excerpt {
+  throw new Error("excerpts are taken when the page is built");
 }

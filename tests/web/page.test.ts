@@ -1,0 +1,103 @@
+/** The explanation as a page: what it loads, where it works, and who can read it. */
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { gzipSync } from "node:zlib";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";
+import { BUILT_PAGES, openPage } from "../support/explanation.ts";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const BUDGET = 250_000;
+
+/** What axe-core finds against the accessibility guidelines' levels A and AA, a line each. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const { violations } = await axe.run({ runOnly: tags });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`),
+    );
+  });
+}
+
+const overflow = (page: Page): Promise<number> =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** Until every figure shows its numbers. */
+const settled = (page: Page) => page.locator('#deterministic data[data-name="gap-ipo"]:not([value="NaN"])').waitFor();
+
+describe.skipIf(browserMissing)(`the explanation as a page${whyNoBrowser}`, () => {
+  const browser = launched();
+
+  it("loads less than 250 kB, all of it its own, before the engine is asked for", async () => {
+    await using open = await openPage(await browser());
+    await settled(open.page);
+    const files = open.requests.map((url) => new URL(url));
+    expect(files.filter(({ origin }) => origin !== open.origin)).toEqual([]);
+    const sizes = files.map(({ pathname }) => {
+      const content = readFileSync(`${BUILT_PAGES}${decodeURIComponent(pathname)}`);
+      return pathname.endsWith(".woff2") ? content.length : gzipSync(content).length;
+    });
+    expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThan(BUDGET);
+    expect(files.filter(({ pathname }) => pathname.endsWith(".wasm"))).toEqual([]);
+    expect(open.errors).toEqual([]);
+  });
+
+  it("works under any path", async () => {
+    await using open = await openPage(await browser(), { under: "/some/where/" });
+    await settled(open.page);
+    expect(open.errors).toEqual([]);
+  });
+
+  it.each([
+    ["light", 1280],
+    ["dark", 1280],
+    ["light", 360],
+    ["dark", 360],
+  ] as const)("has nothing against the accessibility guidelines (%s, %d pixels wide)", async (colorScheme, width) => {
+    await using open = await openPage(await browser(), { colorScheme, viewport: { width, height: 800 } });
+    await settled(open.page);
+    expect(await violations(open.page)).toEqual([]);
+    expect(await overflow(open.page)).toBe(0);
+  });
+
+  it("can be read at twice the size", async () => {
+    await using open = await openPage(await browser(), { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 });
+    await settled(open.page);
+    expect(await overflow(open.page)).toBe(0);
+  });
+
+  it("keeps the colours that a reader chose", async () => {
+    await using open = await openPage(await browser(), { colorScheme: "light" });
+    const paper = () => open.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await paper();
+    await open.page.getByLabel("Colours").selectOption("dark");
+    const dark = await paper();
+    expect(dark).not.toBe(light);
+    await open.page.reload();
+    expect(await paper()).toBe(dark);
+    await open.page.getByLabel("Colours").selectOption("system");
+    expect(await paper()).toBe(light);
+  });
+
+  it("does not move what is being read while it computes", async () => {
+    await using open = await openPage(await browser());
+    await settled(open.page);
+    const shift = await open.page.evaluate(
+      () =>
+        new Promise<number>((resolve) => {
+          const observer = new PerformanceObserver((list) => {
+            const entries = list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[];
+            resolve(entries.filter((e) => !e.hadRecentInput).reduce((sum, e) => sum + e.value, 0));
+          });
+          observer.observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => resolve(0), 500);
+        }),
+    );
+    expect(shift).toBeLessThan(0.02);
+  });
+});
