@@ -1,6 +1,6 @@
 /** `preftune inspect data` on a tiny chat model and rows with one defect of each kind. */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
 import type { DataReport } from "../../src/inspection/data.ts";
@@ -188,7 +188,15 @@ describe("inspect data", () => {
     expect(none).toMatchObject({ code: 1, out: "" });
     expect(none.err).toContain("No row can be used");
     const page = await inspect("--data", pairs, "--html", at("no/such/folder.html"));
-    expect(page.code).toBe(2);
+    expect(page).toMatchObject({ code: 2, out: "" });
     expect(page.err).toContain("can't be written");
+  });
+
+  test("leaves a page as it was where there is nothing to put into it", async () => {
+    writeFileSync(at("kept.html"), "as it was");
+    const none = await inspect("--data", at("empty.jsonl"), "--html", at("kept.html"));
+    expect(none.code).toBe(1);
+    expect(read("kept.html")).toBe("as it was");
+    expect(readdirSync(at(".")).filter((name) => name.includes(".tmp-"))).toEqual([]);
   });
 });

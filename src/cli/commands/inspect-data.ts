@@ -1,18 +1,17 @@
 /** `preftune inspect data`: what is in files of rows, before anything is trained on them. */
 
-import { writeFileSync } from "node:fs";
 import { z } from "zod";
-import { systemReason } from "../../checkpoints/files.ts";
-import { ConfigError } from "../../errors.ts";
 import { dataInspectionShape, inspectData } from "../../inspection/data.ts";
 import { dataReportPage } from "../../inspection/page.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { lengthFlags } from "../flag-groups.ts";
 import { fetchNamed } from "../hub.ts";
+import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { dataReportLines } from "../terminal/data-report.ts";
 import { formatCount } from "../terminal/numbers.ts";
 import { Screen } from "../terminal/screen.ts";
+import { WholeFile } from "../whole-file.ts";
 
 const schema = z.strictObject({
   ...dataInspectionShape,
@@ -54,19 +53,19 @@ export const inspectDataCommand: CommandDefinition<typeof schema> = {
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const { json = false, html, ...settings } = checkSettings(schema, flags, given);
   const [report, screen] = [new Screen(io.stdout), new Screen(io.stderr)];
+  // Begun first: where it can't be written, nothing is read for it.
+  using page = html === undefined ? undefined : new WholeFile("--html", html);
+  using interruption = watchInterrupt(() => {
+    page?.[Symbol.dispose]();
+    screen.clearStatus();
+    process.exit(interruption.exitCode);
+  });
   const found = await inspectData(await fetchNamed(settings, screen), (rows) => {
     screen.status(`${formatCount(rows)} rows read`);
   }).finally(() => screen.clearStatus());
-  if (html !== undefined) writePage(html, dataReportPage(found));
+  page?.write(dataReportPage(found));
+  page?.complete();
   if (json) report.print(JSON.stringify(found, null, 2));
   else report.print(...dataReportLines(found, report.width, report.paint), ...(html === undefined ? [] : ["", html]));
   return 0;
-}
-
-function writePage(path: string, page: string): void {
-  try {
-    writeFileSync(path, page);
-  } catch (error) {
-    throw new ConfigError(`--html ${path} can't be written (${systemReason(error)}).`, { cause: error });
-  }
 }

@@ -1,13 +1,11 @@
 /** `preftune report`: a run as one page that needs nothing else. */
 
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { systemReason } from "../../checkpoints/files.ts";
 import { runReport } from "../../dashboard/report.ts";
-import { ConfigError } from "../../errors.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { checkSettings } from "../settings.ts";
+import { WholeFile } from "../whole-file.ts";
 
 const schema = z.strictObject({
   run: z.string().min(1).describe("the folder of a run, ended or not"),
@@ -30,11 +28,9 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   const settings = checkSettings(schema, flags, given);
   const { run: folder, output = join(folder, "report.html") } = settings;
   const page = await runReport(folder);
-  try {
-    writeFileSync(output, page);
-  } catch (error) {
-    throw new ConfigError(`--output ${output} can't be written (${systemReason(error)}).`, { cause: error });
-  }
+  using file = new WholeFile("--output", output);
+  file.write(page);
+  file.complete();
   io.stdout.write(`${output}\n`);
   return 0;
 }

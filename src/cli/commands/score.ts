@@ -1,8 +1,6 @@
 /** `preftune score`: the log-probability of every completion, or its reward, one JSON object a line. */
 
-import { closeSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { z } from "zod";
-import { systemReason } from "../../checkpoints/files.ts";
 import { ConfigError } from "../../errors.ts";
 import {
   type RewardScore,
@@ -20,6 +18,7 @@ import { checkSettings } from "../settings.ts";
 import { formatCount } from "../terminal/numbers.ts";
 import { Screen } from "../terminal/screen.ts";
 import { ledgerLines } from "../terminal/summary.ts";
+import { WholeFile } from "../whole-file.ts";
 
 const schema = z.strictObject({
   ...scoreSchema.shape,
@@ -61,7 +60,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   const { output, ...settings } = checkSettings(schema, flags, given);
   refuseUnclear(settings);
   const screen = new Screen(io.stdout);
-  using file = new WholeFile(output);
+  using file = new WholeFile("--output", output);
   using interruption = watchInterrupt(() => {
     file[Symbol.dispose]();
     io.stderr.write("\npreftune: stopped; nothing is written.\n");
@@ -100,39 +99,4 @@ function scorerOf({ model, rewardModel, adapter, ...options }: Settings) {
     ? (write: (row: Score) => void, onStart: OnStart) => score({ ...options, model: model!, adapter }, write, onStart)
     : (write: (row: RewardScore) => void, onStart: OnStart) =>
         scoreRewards({ ...options, model: rewardModel }, write, onStart);
-}
-
-/** A text file that has its name only once it is complete. */
-class WholeFile implements Disposable {
-  private readonly temporary: string;
-  private descriptor: number | undefined;
-
-  constructor(private readonly path: string) {
-    this.temporary = `${path}.tmp-${process.pid}`;
-    try {
-      this.descriptor = openSync(this.temporary, "w");
-    } catch (error) {
-      throw new ConfigError(`--output ${path} can't be written (${systemReason(error)}).`, { cause: error });
-    }
-  }
-
-  write(text: string): void {
-    writeSync(this.descriptor!, text);
-  }
-
-  complete(): void {
-    this.close();
-    renameSync(this.temporary, this.path);
-  }
-
-  /** Leaves nothing of a file that was not completed. */
-  [Symbol.dispose](): void {
-    this.close();
-    rmSync(this.temporary, { force: true });
-  }
-
-  private close(): void {
-    if (this.descriptor !== undefined) closeSync(this.descriptor);
-    this.descriptor = undefined;
-  }
 }

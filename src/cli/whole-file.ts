@@ -1,0 +1,55 @@
+/** A result that has its name only once it is complete. */
+
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { systemReason } from "../checkpoints/files.ts";
+import { ConfigError } from "../errors.ts";
+
+/** A text file under a temporary name beside its own, which it gets when it is completed. */
+export class WholeFile implements Disposable {
+  private readonly flag: string;
+  private readonly path: string;
+  private readonly temporary: string;
+  private descriptor: number | undefined;
+
+  /** Throws ConfigError, by the flag that names the file, where it can't be written. */
+  constructor(flag: string, path: string) {
+    this.flag = flag;
+    this.path = path;
+    this.temporary = `${path}.tmp-${process.pid}`;
+    this.descriptor = this.orRefuse(() => openSync(this.temporary, "w"));
+  }
+
+  write(text: string): void {
+    const bytes = Buffer.from(text);
+    this.orRefuse(() => {
+      for (let done = 0; done < bytes.length; ) done += writeSync(this.descriptor!, bytes, done);
+    });
+  }
+
+  complete(): void {
+    this.orRefuse(() => {
+      fsyncSync(this.descriptor!);
+      this.close();
+      renameSync(this.temporary, this.path);
+    });
+  }
+
+  /** Leaves nothing of a file that was not completed. */
+  [Symbol.dispose](): void {
+    this.close();
+    rmSync(this.temporary, { force: true });
+  }
+
+  private orRefuse<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw new ConfigError(`${this.flag} ${this.path} can't be written (${systemReason(error)}).`, { cause: error });
+    }
+  }
+
+  private close(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    this.descriptor = undefined;
+  }
+}
