@@ -5,16 +5,8 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LanguageModel, loadWeights } from "../models/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import {
-  continuedPolicy,
-  continuedShape,
-  fullPolicy,
-  fullShape,
-  loraPolicy,
-  loraShape,
-  type Policy,
-  type PolicyShape,
-} from "./policy.ts";
+import { loraOptions, newPolicy } from "./new-policy.ts";
+import { continuedPolicy, continuedShape, fullShape, loraShape, type Policy, type PolicyShape } from "./policy.ts";
 
 interface Start {
   readonly checkpoint: Checkpoint;
@@ -31,11 +23,11 @@ export async function startingPolicy(
 ): Promise<Policy> {
   if (config.tuning === "full") {
     using whole = tuned === undefined ? undefined : await openCheckpoint(tuned);
-    return fullPolicy(model, loadWeights(whole ?? checkpoint, model));
+    return newPolicy(config, model, loadWeights(whole ?? checkpoint, model));
   }
   const continued = tuned === undefined ? adapter : readAdapter(tuned);
   const weights = loadWeights(checkpoint, model);
-  return continued ? continuedPolicy(model, weights, continued) : loraPolicy(model, weights, loraOptions(config));
+  return continued ? continuedPolicy(model, weights, continued) : newPolicy(config, model, weights);
 }
 
 /** Its shape. A run with a first part continues what that part makes of the adapter. */
@@ -46,15 +38,4 @@ export function startingShape(
 ): PolicyShape {
   if (config.tuning === "full") return fullShape(model);
   return adapter ? continuedShape(model, adapter) : loraShape(model, loraOptions(config), config.sftFirst);
-}
-
-function loraOptions(config: TrainingConfig) {
-  const all = config.loraTargets.length === 1 && config.loraTargets[0] === "all-linear";
-  return {
-    rank: config.loraRank,
-    alpha: config.loraAlpha,
-    rankStabilized: config.rsLora,
-    targets: all ? ("all-linear" as const) : config.loraTargets,
-    seed: config.seed,
-  };
 }
