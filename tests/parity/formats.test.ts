@@ -1,9 +1,6 @@
 /** One tuned model in three forms (GGUF with a PEFT adapter, merged Hugging Face folder, folder with the adapter) says the same. */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type LoraModule, readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
@@ -11,17 +8,14 @@ import { score } from "../../src/evaluation/score.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { Random } from "../../src/random.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { HH_PAIRS, SMOLLM2, sharedMissing } from "../support/shared.ts";
 
-const shared = new URL("../../../shared/", import.meta.url);
-const gguf = new URL("models/SmolLM2-135M-Instruct.Q4_1.gguf", shared).pathname;
-const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared).pathname;
-
-const scratch = mkdtempSync(join(tmpdir(), "preftune-formats-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const { at, json } = scratchFolder();
 
 /** An adapter that changes the model visibly: A and B both random. */
 async function writeRandomAdapter(folder: string): Promise<void> {
-  using checkpoint = await openCheckpoint(gguf);
+  using checkpoint = await openCheckpoint(SMOLLM2);
   const model = modelFor(checkpoint);
   const random = new Random(7);
   const matrix = (size: number, bound: number) =>
@@ -41,7 +35,7 @@ async function writeRandomAdapter(folder: string): Promise<void> {
 
 /** Writes the GGUF's model as a Hugging Face folder, with the adapter merged in where one is given. */
 async function writeFolder(folder: string, adapter?: string): Promise<void> {
-  using checkpoint = await openCheckpoint(gguf);
+  using checkpoint = await openCheckpoint(SMOLLM2);
   const { config, generationConfig, tokenizer } = checkpoint;
   const tensors = mergedWeights(
     checkpoint,
@@ -53,29 +47,25 @@ async function writeFolder(folder: string, adapter?: string): Promise<void> {
 
 async function scores(model: string, adapter?: string): Promise<number[]> {
   const logps: number[] = [];
-  await score({ model, adapter, data, limit: 2, maxLength: 256 }, ({ logp }) => logps.push(logp));
+  await score({ model, adapter, data: HH_PAIRS, limit: 2, maxLength: 256 }, ({ logp }) => logps.push(logp));
   return logps;
 }
 
-describe.skipIf(!existsSync(gguf) || !existsSync(data))("SmolLM2 (skipped where ../shared is absent)", () => {
-  const [adapter, base, merged] = ["adapter", "base", "merged"].map((name) => join(scratch, name)) as [
-    string,
-    string,
-    string,
-  ];
+describe.skipIf(sharedMissing)("SmolLM2 (skipped where ../shared is absent)", () => {
+  const [adapter, base, merged] = [at("adapter"), at("base"), at("merged")];
 
   it("says the same as GGUF and as a folder, with its adapter and merged with it", { timeout: 300_000 }, async () => {
     await writeRandomAdapter(adapter);
     await writeFolder(base);
     await writeFolder(merged, adapter);
-    const plain = await scores(gguf);
+    const plain = await scores(SMOLLM2);
     expect(await scores(base)).toEqual(plain);
-    const adapted = await scores(gguf, adapter);
+    const adapted = await scores(SMOLLM2, adapter);
     expect(await scores(base, adapter)).toEqual(adapted);
     (await scores(merged)).forEach((logp, i) => {
       expect(Math.abs(logp - adapted[i]!)).toBeLessThan(1e-3);
       expect(Math.abs(adapted[i]! - plain[i]!)).toBeGreaterThan(0.1);
     });
-    expect(JSON.parse(readFileSync(join(merged, "config.json"), "utf8")).model_type).toBe("llama");
+    expect(json("merged", "config.json").model_type).toBe("llama");
   });
 });

@@ -3,20 +3,17 @@
  * steps from the same start on the same rows in the same order. The loss is within 1e-3 relative of TRL's at every step.
  */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import { objectivesOf } from "../../src/objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "../../src/training/methods.ts";
 import type { Metrics } from "../../src/training/observer.ts";
 import { tune } from "../../src/training/run.ts";
-import { Distances } from "../support/parity.ts";
-
-const shared = new URL("../../../shared/", import.meta.url);
-const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared);
-const model = new URL("models/stories260K", shared).pathname;
+import { Distances } from "../support/distances.ts";
+import { golden, relative, type TrlSettings } from "../support/parity.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { HH_PAIRS, STORIES, sharedMissing } from "../support/shared.ts";
 
 type MethodName = Parameters<typeof objectivesOf>[0];
 
@@ -30,20 +27,13 @@ interface Case {
 }
 
 interface Golden {
-  readonly settings: {
-    readonly steps: number;
-    readonly epochs: number;
-    readonly batch_size: number;
-    readonly max_length: number;
-    readonly learning_rate: number;
-  };
+  readonly settings: TrlSettings & { readonly epochs: number };
   /** Lines of the data, from 1. */
   readonly rows: readonly number[];
   readonly cases: Readonly<Record<string, Case>>;
 }
 
-const golden = JSON.parse(readFileSync(new URL("../golden/parity/objectives.json", import.meta.url), "utf8")) as Golden;
-const { settings, cases } = golden;
+const { settings, rows, cases } = golden<Golden>("objectives");
 
 interface Pair {
   readonly prompt: string;
@@ -70,23 +60,15 @@ function rowsOf({ trainer, empty_prompts: empty }: Case, pairs: readonly Pair[])
   });
 }
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-objectives-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const { at, writeLines } = scratchFolder();
 
 /** Takes the case's steps with preftune. */
 async function stepsOf(name: string, pairs: readonly Pair[]): Promise<Metrics[]> {
   const { method, ...options } = cases[name]!.preftune;
-  const rows = join(scratch, `${name}.jsonl`);
-  writeFileSync(
-    rows,
-    rowsOf(cases[name]!, pairs)
-      .map((row) => `${JSON.stringify(row)}\n`)
-      .join(""),
-  );
   const config = resolveConfig(methods[method]!, {
-    model,
-    data: [rows],
-    output: join(scratch, name),
+    model: STORIES,
+    data: [writeLines(`${name}.jsonl`, rowsOf(cases[name]!, pairs))],
+    output: at(name),
     tuning: "full",
     shuffle: false,
     epochs: settings.epochs,
@@ -103,34 +85,29 @@ async function stepsOf(name: string, pairs: readonly Pair[]): Promise<Metrics[]>
   return steps;
 }
 
-const relative = (found: number, expected: number) => Math.abs(found / expected - 1);
-
 const distances = new Distances("objectives");
 afterAll(() => distances.write());
 
-describe.skipIf(!existsSync(model) || !existsSync(data))(
-  "takes TRL's steps (skipped where ../shared is absent)",
-  () => {
-    const lines = existsSync(data) ? gunzipSync(readFileSync(data)).toString("utf8").split("\n") : [];
-    const pairs = golden.rows.map((line) => splitRow(JSON.parse(lines[line - 1]!) as Omit<Pair, "prompt">));
+describe.skipIf(sharedMissing)("takes TRL's steps (skipped where ../shared is absent)", () => {
+  const lines = !sharedMissing ? gunzipSync(readFileSync(HH_PAIRS)).toString("utf8").split("\n") : [];
+  const pairs = rows.map((line) => splitRow(JSON.parse(lines[line - 1]!) as Omit<Pair, "prompt">));
 
-    it.each(Object.keys(cases))("%s", { timeout: 120_000 }, async (name) => {
-      const expected = cases[name]!;
-      const steps = await stepsOf(name, pairs);
-      expect(steps.length).toBe(settings.steps);
-      expect(relative(steps[0]!.loss!, expected.loss[0]!), "first loss").toBeLessThan(1e-5);
-      steps.forEach((found, i) => {
-        const where = `step ${i + 1}`;
-        expect(relative(found.loss!, expected.loss[i]!), where).toBeLessThan(1e-3);
-        expect(relative(found.grad_norm!, expected.grad_norm[i]!), where).toBeLessThan(1e-2);
-        if (!("rewards/chosen" in found)) return; // Maximum likelihood has no rewards.
-        const margin = found["rewards/chosen"]! - found["rewards/rejected"]!;
-        expect(Math.abs(margin - expected.margin[i]!), where).toBeLessThan(1e-2);
-      });
-      const { method, ...options } = expected.preftune;
-      const loss = [options.loss ?? objectivesOf(method)[0]!.name].flat().flatMap((names) => names.split(","));
-      const found = steps.map((step) => step.loss!);
-      distances.add({ name, method, loss, options }, { found, expected: expected.loss });
+  it.each(Object.keys(cases))("%s", { timeout: 120_000 }, async (name) => {
+    const expected = cases[name]!;
+    const steps = await stepsOf(name, pairs);
+    expect(steps.length).toBe(settings.steps);
+    expect(relative(steps[0]!.loss, expected.loss[0]), "first loss").toBeLessThan(1e-5);
+    steps.forEach((found, i) => {
+      const where = `step ${i + 1}`;
+      expect(relative(found.loss, expected.loss[i]), where).toBeLessThan(1e-3);
+      expect(relative(found.grad_norm, expected.grad_norm[i]), where).toBeLessThan(1e-2);
+      if (!("rewards/chosen" in found)) return; // Maximum likelihood has no rewards.
+      const margin = found["rewards/chosen"]! - found["rewards/rejected"]!;
+      expect(Math.abs(margin - expected.margin[i]!), where).toBeLessThan(1e-2);
     });
-  },
-);
+    const { method, ...options } = expected.preftune;
+    const loss = [options.loss ?? objectivesOf(method)[0]!.name].flat().flatMap((names) => names.split(","));
+    const found = steps.map((step) => step.loss!);
+    distances.add({ name, method, loss, options }, { found, expected: expected.loss });
+  });
+});

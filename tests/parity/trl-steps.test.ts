@@ -3,38 +3,38 @@
  * order. Loss within 1e-5 at step 1 and 1e-3 relative at every step, and the same weights at the end.
  */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type LoraModule, writeAdapter } from "../../src/checkpoints/peft.ts";
-import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { modelFor } from "../../src/models/index.ts";
-import type { Metrics } from "../../src/training/observer.ts";
+import type { Metrics, RunObserver } from "../../src/training/observer.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { dpo } from "../../src/training/tuners.ts";
+import {
+  expectParameters,
+  expectSteps,
+  golden,
+  relative,
+  type TrlParameters,
+  type TrlSettings,
+  trlOptions,
+} from "../support/parity.ts";
+import { interruptAfter } from "../support/runs.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { HH_PAIRS, SMOLLM2, STORIES, sharedMissing } from "../support/shared.ts";
 
-const shared = new URL("../../../shared/", import.meta.url);
-const data = new URL("data/hh-rlhf-harmless-base-test.jsonl.gz", shared).pathname;
-const models: Readonly<Record<string, string>> = {
-  stories260K: new URL("models/stories260K", shared).pathname,
-  SmolLM2: new URL("models/SmolLM2-135M-Instruct.Q4_1.gguf", shared).pathname,
-};
+const models: Readonly<Record<string, string>> = { stories260K: STORIES, SmolLM2: SMOLLM2 };
 
 interface Golden {
-  readonly settings: {
+  readonly settings: TrlSettings & {
     readonly loss: "sigmoid" | "ipo";
     readonly beta: number;
     readonly model: string;
     readonly lora?: { readonly rank: number; readonly alpha: number };
-    readonly steps: number;
-    readonly batch_size: number;
-    readonly max_length: number;
-    readonly learning_rate: number;
   };
   readonly steps: readonly Metrics[];
-  readonly parameters: Readonly<Record<string, { sum: number; norm: number; first: number[]; change: number }>>;
+  readonly parameters: TrlParameters;
 }
 
 const MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -69,65 +69,46 @@ function stepsTaken({ model, steps }: Golden["settings"]): number {
   return model === "SmolLM2" && process.env.PREFTUNE_SLOW_TESTS === undefined ? 5 : steps;
 }
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-parity-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const { at } = scratchFolder();
 
 describe.each(["stories260K-full", "stories260K-full-ipo", "stories260K-lora", "SmolLM2-lora", "SmolLM2-full"])(
   "%s",
   (name) => {
-    const url = new URL(`../golden/parity/steps-${name}.json`, import.meta.url);
-    const golden = JSON.parse(readFileSync(url, "utf8")) as Golden;
-    const { settings } = golden;
+    const { settings, steps: expected, parameters } = golden<Golden>(`steps-${name}`);
     const model = models[settings.model]!;
 
-    it.skipIf(!existsSync(model) || !existsSync(data))(
+    it.skipIf(sharedMissing)(
       `takes TRL's steps (skipped where ../shared is absent)`,
       { timeout: 900_000 },
       async () => {
-        const adapter = settings.lora && join(scratch, `${name}-start`);
+        const adapter = settings.lora && at(`${name}-start`);
         if (adapter) await writeInitialAdapter(adapter, model, settings.lora!);
         const steps: Metrics[] = [];
         const options: DpoOptions = {
+          ...trlOptions(settings),
           model,
-          data,
-          output: join(scratch, name),
+          data: HH_PAIRS,
+          output: at(name),
           loss: settings.loss,
           beta: settings.beta,
           tuning: adapter ? "lora" : "full",
           adapter,
-          limit: settings.steps * settings.batch_size,
-          shuffle: false,
-          batchSize: settings.batch_size,
-          learningRate: settings.learning_rate,
-          maxLength: settings.max_length,
-          truncation: "drop",
-          samplePrompts: 0,
         };
         const wanted = stepsTaken(settings);
-        const stop = new AbortController();
-        const onStep = (metrics: Metrics) => {
-          if (steps.push(metrics) === wanted) stop.abort();
-        };
-        const signal = wanted < settings.steps ? stop.signal : undefined;
-        const { result } = await dpo(options, { observer: { onStep }, signal });
-        expect(steps.length).toBe(wanted);
-        expect(Math.abs(steps[0]!.loss! - golden.steps[0]!.loss!)).toBeLessThan(1e-5);
+        const observer: RunObserver = { onStep: (metrics) => steps.push(metrics) };
+        const { result } = await dpo(
+          options,
+          interruptAfter(wanted < settings.steps ? wanted : undefined, { observer }),
+        );
+        expectSteps(steps, expected.slice(0, wanted));
+        expect(Math.abs(steps[0]!.loss! - expected[0]!.loss!)).toBeLessThan(1e-5);
         steps.forEach((found, i) => {
-          const expected = golden.steps[i]!;
           const where = `step ${i + 1}`;
-          expect(found.learning_rate, where).toBeCloseTo(expected.learning_rate!, 12);
-          expect(Math.abs(found.loss! / expected.loss! - 1), where).toBeLessThan(1e-3);
-          expect(Math.abs(found.grad_norm! / expected.grad_norm! - 1), where).toBeLessThan(1e-2);
-          expect(found["rewards/margins"], where).toBeCloseTo(expected["rewards/margins"]!, 2);
-          expect(Math.abs(found["logps/chosen"]! / expected["logps/chosen"]! - 1), where).toBeLessThan(1e-4);
+          expect(found["rewards/margins"], where).toBeCloseTo(expected[i]!["rewards/margins"]!, 2);
+          expect(relative(found["logps/chosen"], expected[i]!["logps/chosen"]), where).toBeLessThan(1e-4);
         });
-        if (!result) return;
-        using weights = new SafetensorsFile(join(result, adapter ? "adapter_model.safetensors" : "model.safetensors"));
-        for (const [tensor, expected] of Object.entries(golden.parameters)) {
-          const values = weights.read(tensor);
-          const norm = Math.sqrt(values.reduce((total, x) => total + x * x, 0));
-          expect(Math.abs(norm - expected.norm), tensor).toBeLessThan(0.02 * expected.change + 1e-6 * expected.norm);
-        }
+        if (result)
+          expectParameters(join(result, adapter ? "adapter_model.safetensors" : "model.safetensors"), parameters);
       },
     );
   },
