@@ -9,6 +9,7 @@ import {
   FieldDescriptorProto_Type,
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
+import type { DType } from "../tensor.ts";
 
 const { STRING, BYTES, INT32, INT64, FLOAT, MESSAGE } = FieldDescriptorProto_Type;
 
@@ -79,6 +80,14 @@ const file = create(FileDescriptorProtoSchema, {
   })),
 });
 const modelProto = createFileRegistry(file, () => undefined).getMessage("onnx.ModelProto")!;
+
+/** TensorProto.DataType of what preftune's tensors and files hold. */
+export const ELEMENT_TYPES: Readonly<Record<DType | "float16", number>> = {
+  float32: 1,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+};
 
 export interface OnnxAttribute {
   name: string;
