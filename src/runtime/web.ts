@@ -51,9 +51,13 @@ export interface WebRuntime extends Runtime {
 type Engine = Pick<OnnxBuild, "InferenceSession" | "Tensor"> & { readonly env: Env };
 
 /** What differs from the engine on Node. By WebGPU a norm's by-product, the inverse deviation, comes out wrong (seen in 1.30). */
-const DEVICES: Readonly<Record<WebDevice, Pick<OnnxBuild, "fused" | "plainProducts">>> = {
-  wasm: { fused: onnxFused, plainProducts: false },
-  webgpu: { fused: new Set([...onnxFused].filter((op) => op !== "rmsNorm")), plainProducts: true },
+export const webBuilds: Readonly<Record<WebDevice, Omit<OnnxBuild, keyof Engine>>> = {
+  wasm: { fillsArrays: false, fused: onnxFused, plainProducts: false },
+  webgpu: {
+    fillsArrays: false,
+    fused: new Set([...onnxFused].filter((op) => op !== "rmsNorm")),
+    plainProducts: true,
+  },
 };
 
 /** The part of WebGPU that is asked here. */
@@ -83,7 +87,7 @@ export async function webRuntime({ files, device = "wasm", threads }: WebRuntime
   // Without isolation there is no memory that threads could share.
   const allowed = globalThis.crossOriginIsolated && device === "wasm" ? navigator.hardwareConcurrency : 1;
   wasm.numThreads ||= allowed === 1 ? 1 : (threads ?? Math.min(allowed, MOST_THREADS));
-  const build = { ...engine, ...DEVICES[device], fillsArrays: false };
+  const build = { ...engine, ...webBuilds[device] };
   return {
     engine: {
       device,

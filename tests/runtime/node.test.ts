@@ -5,13 +5,13 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Value } from "../../src/runtime/runtime.ts";
 import * as t from "../../src/tensor/index.ts";
-import { describeEngines, interpreterEngine, nodeEngine, webEngine } from "../support/engines.ts";
+import { describeEngines, interpreterEngine, nodeEngine, webEngine, webGpuPrograms } from "../support/engines.ts";
 import { arrayOf, evaluate, numbers } from "../support/programs.ts";
 
 const x = t.input("x", ["T", 2]);
 const doubled = { outputs: { y: t.mul(x, 2) } };
 
-const engines = [nodeEngine, webEngine(), interpreterEngine];
+const engines = [nodeEngine, webEngine(), webGpuPrograms, interpreterEngine];
 
 describeEngines(engines, "what $name reads and writes", (runtime) => {
   it("is an array where it lies: a view into a larger one, as it is when the program runs", async () => {

@@ -4,14 +4,14 @@ import { Random } from "../../src/random.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import type { Tensor } from "../../src/tensor/index.ts";
 import * as t from "../../src/tensor/index.ts";
-import { describeEngines, interpreterEngine, nodeEngine, webEngine } from "../support/engines.ts";
+import { describeEngines, interpreterEngine, nodeEngine, webEngine, webGpuPrograms } from "../support/engines.ts";
 import { caseTensors, drawCase, operationCases, outputsOf } from "../support/operation-cases.ts";
 import { arrayOf, evaluate, expectClose, numbers } from "../support/programs.ts";
 
 /** Rounding of a few float32 operations on values of ordinary size. */
 const FLOAT32 = 2e-6;
 
-const engines = [nodeEngine, webEngine()];
+const engines = [nodeEngine, webEngine(), webGpuPrograms];
 
 describeEngines(engines, "$name computes what the interpreter does, one program for many sizes:", (runtime) => {
   for (const [op, cases] of Object.entries(operationCases)) {

@@ -1,9 +1,12 @@
 /** The engines that one suite runs on: onnxruntime-node, and onnxruntime-web in Chromium where there is one. */
 
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, describe } from "vitest";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
+import { compileOnnx } from "../../src/runtime/onnx.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
+import { webBuilds } from "../../src/runtime/web.ts";
 import { browserMissing, whyNoBrowser } from "./browser.ts";
 import { type ChromiumOptions, type ChromiumRuntime, chromiumRuntime } from "./chromium-runtime.ts";
 
@@ -15,6 +18,16 @@ export interface TestEngine {
 }
 
 export const nodeEngine: TestEngine = { name: "onnxruntime", runtime: nodeRuntime, missing: false };
+
+/** Programs as they are written for WebGPU, run on the processor: where there is no WebGPU they are tested so. */
+export const webGpuPrograms: TestEngine = {
+  name: "onnxruntime with programs for WebGPU",
+  runtime: {
+    compile: (program) =>
+      compileOnnx({ InferenceSession, Tensor, ...webBuilds.webgpu }, program, { executionProviders: ["cpu"] }),
+  },
+  missing: false,
+};
 
 export const interpreterEngine: TestEngine = { name: "the interpreter", runtime: interpreter, missing: false };
 
