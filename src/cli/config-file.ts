@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import { systemReason } from "../checkpoints/files.ts";
 import { ConfigError } from "../errors.ts";
+import { nearest } from "../suggest.ts";
 import { camelCase, type Flag } from "./flags.ts";
-import { nearest } from "./suggest.ts";
 
 export interface Setting {
   readonly value: unknown;

@@ -2,9 +2,9 @@
 
 import type { z } from "zod";
 import { ConfigError } from "../errors.ts";
+import { nearest } from "../suggest.ts";
 import type { Setting, Settings } from "./config-file.ts";
 import { alternatives, type Flag } from "./flags.ts";
-import { nearest } from "./suggest.ts";
 
 /** Puts layers of settings over each other, the later over the earlier. */
 export function layered(...layers: readonly Settings[]): Settings {

@@ -13,6 +13,7 @@ import { CheckpointError, HubError } from "../errors.ts";
 import { formatReference, type HubReference, parseReference } from "./reference.ts";
 import { type HubOptions, openSession, stoppable } from "./session.ts";
 import { openSnapshot, type Snapshot } from "./snapshot.ts";
+import { likeCached } from "./spelling.ts";
 
 /** What a name has come to. */
 export interface Resolved {
@@ -70,8 +71,9 @@ async function resolve(
   const reference = parseReference(text, "model");
   if (reference === undefined) {
     if (existsSync(text)) return { path: text, reference: text };
+    const known = likeCached(openSession(options), "model", text);
     throw new CheckpointError(
-      `${text}: can't be opened (there is no such file or folder). Give ${what}, or a name on the hub: org/name, or hf:org/name@revision.`,
+      `${text}: can't be opened (there is no such file or folder). Give ${what}, or a name on the hub: org/name, or hf:org/name@revision.${known}`,
     );
   }
   const session = openSession(options);

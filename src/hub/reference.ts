@@ -10,6 +10,7 @@
 import { existsSync } from "node:fs";
 import { ConfigError } from "../errors.ts";
 import { isCommit, type RepoKind, type RepoReference } from "./session.ts";
+import { faultOf, pageIn, respelled } from "./spelling.ts";
 
 export interface HubReference extends RepoReference {
   /** Path of one file in the repository, where one is named. */
@@ -23,23 +24,29 @@ const PREFIX = "hf:";
 /** What is on this machine whatever its name looks like, by how it ends or begins. */
 const LOOKS_LOCAL = /^[./\\~]|\\|\.(gguf|safetensors|bin|jinja|ya?ml|jsonl?|ndjson|csv|tsv|txt|parquet|gz|zst|zip)$/i;
 
-/** The hub's rule for each part of a name. */
-const NAME_PART = /^[A-Za-z0-9](?:[A-Za-z0-9]|[-._](?![-.]))*(?<![-.])$/;
-
 export const NAMING_RULES =
   "A name is org/name, each of letters, digits, - _ and ., without -- or .., without - or . at an end, together at most 96 characters.";
 
 /** Whether a text without `hf:` may be a name on the hub: one slash, and nothing of a path of this machine. */
 export function looksLikeName(text: string): boolean {
   const [, name] = /^([^/@:\s]+\/[^/@:\s]+)(?:@\S+)?$/.exec(text) ?? [];
-  return name !== undefined && !LOOKS_LOCAL.test(text) && isName(name);
+  return name !== undefined && !LOOKS_LOCAL.test(text) && faultOf(name) === undefined;
 }
 
 /** What `text` names on the hub; undefined where it names something on this machine. Throws ConfigError for what is misspelled. */
 export function parseReference(text: string, kind: RepoKind): HubReference | undefined {
   if (existsSync(text)) return undefined;
+  refusePage(text, kind);
   if (text.startsWith(PREFIX)) return parseName(text, text.slice(PREFIX.length), kind);
   return kind === "model" && looksLikeName(text) ? parseName(text, text, kind) : undefined;
+}
+
+/** Addresses of pages are no names; what they are about is. */
+function refusePage(text: string, kind: RepoKind): void {
+  const page = pageIn(text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text);
+  if (page === undefined) return;
+  if (page.kind === kind) throw new ConfigError(`${text} is the address of a page. Write ${PREFIX}${page.name}`);
+  throw new ConfigError(`${text} is the address of a ${page.kind}, and a ${kind} is wanted here.`);
 }
 
 function parseName(text: string, rest: string, kind: RepoKind): HubReference {
@@ -49,7 +56,12 @@ function parseName(text: string, rest: string, kind: RepoKind): HubReference {
   const name = own === undefined ? org : `${org}/${own}`;
   const parts = after?.split(":") ?? [];
   const wrong = (what: string) => new ConfigError(`${text}: ${what}. ${howToWrite(kind)} ${NAMING_RULES}`);
-  if (!isName(name)) throw wrong(`${JSON.stringify(name)} is no name that the hub allows`);
+  const fault = faultOf(name);
+  if (fault !== undefined) {
+    const meant = respelled(path!) ?? respelled(name);
+    const guess = meant === undefined ? "" : ` (did you mean ${PREFIX}${meant}?)`;
+    throw wrong(`${JSON.stringify(name)} is no name that the hub allows: ${fault}${guess}`);
+  }
   if (revision === "") throw wrong("there is no revision after the @");
   if (folders.includes("") || folders.includes(".."))
     throw wrong(`${JSON.stringify(folders.join("/"))} is no path of a file`);
@@ -70,13 +82,6 @@ function howToWrite(kind: RepoKind): string {
   return kind === "model"
     ? "Write hf:org/name, hf:org/name@revision or hf:org/name/file.gguf."
     : "Write hf:org/name, hf:org/name:config:split or hf:org/name/file.jsonl, a revision as @revision after the name.";
-}
-
-function isName(name: string): boolean {
-  const parts = name.split("/");
-  return (
-    name.length <= 96 && parts.length <= 2 && parts.every((part) => NAME_PART.test(part)) && !name.endsWith(".git")
-  );
 }
 
 /** A reference as text that `parseReference` reads, at `revision`. */

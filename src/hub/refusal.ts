@@ -4,15 +4,33 @@ import { HubError } from "../errors.ts";
 import { NAMING_RULES } from "./reference.ts";
 import type { Subject } from "./request.ts";
 import { pageOf, type Session } from "./session.ts";
+import { whatElse } from "./spelling.ts";
 
 /** The error for an answer that is none. */
 export async function refusal(session: Session, subject: Subject, response: Response): Promise<HubError> {
   const code = response.headers.get("x-error-code") ?? "";
   const said = await saidIn(response);
-  return new HubError(message(session, subject, response.status, code, said));
+  const refused = { status: response.status, code, said };
+  const guess = saysNowhere(session, subject, refused) ? await whatElse(session, subject) : "";
+  return new HubError(messageOf(session, subject, refused, guess));
 }
 
-function message(session: Session, subject: Subject, status: number, code: string, said: string): string {
+interface Refused {
+  readonly status: number;
+  /** The hub's name of the reason. */
+  readonly code: string;
+  /** Its words. */
+  readonly said: string;
+}
+
+/** To those without a token the hub says 401 of what does not exist, so as not to tell what is private. */
+function saysNowhere({ settings }: Session, { file }: Subject, { status, code }: Refused): boolean {
+  if (code === "RepoNotFound") return status === 404 || status === 401;
+  return (status === 404 && code === "" && file === undefined) || (status === 401 && settings.token === undefined);
+}
+
+function messageOf(session: Session, subject: Subject, refused: Refused, guess: string): string {
+  const { status, code, said } = refused;
   const { kind, name, revision, file } = subject;
   const { settings } = session;
   const page = pageOf(session, subject);
@@ -29,10 +47,9 @@ function message(session: Session, subject: Subject, status: number, code: strin
   if (code === "EntryNotFound" || (status === 404 && code === "" && file !== undefined)) {
     return `${name}: has no file ${JSON.stringify(file)} at ${JSON.stringify(revision)}. Its files are at ${page}/tree/${revision}.`;
   }
-  // To those without a token the hub says 401 of what does not exist, so as not to tell what is private.
-  if (status === 404 || (status === 401 && (code === "RepoNotFound" || settings.token === undefined))) {
+  if (status === 404 || saysNowhere(session, subject, refused)) {
     const seen = settings.token === undefined ? "without a token" : "with this token";
-    return `${name}: the hub has no ${kind} of this name that can be seen ${seen}. Check the spelling at ${page}. ${NAMING_RULES} If it is private, ${howToToken(session)}`;
+    return `${name}: the hub has no ${kind} of this name that can be seen ${seen}.${guess} Check the spelling at ${page}. ${NAMING_RULES} If it is private, ${howToToken(session)}`;
   }
   if (status === 403) {
     return `${name}: the token may not do that${saying(said)}. Make one that may at ${settings.endpoint}/settings/tokens.`;

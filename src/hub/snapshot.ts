@@ -6,6 +6,7 @@ import { etagOf, type RemoteFile, RepoCache, written } from "./cache.ts";
 import { downloadBlob } from "./download.ts";
 import { fetchAbout, type Subject, Unreachable } from "./request.ts";
 import { isCommit, pathOf, type RepoReference, type Session } from "./session.ts";
+import { likeCached } from "./spelling.ts";
 
 /** Files that are downloaded at once. */
 const PARALLEL_DOWNLOADS = 4;
@@ -18,7 +19,8 @@ export async function openSnapshot(session: Session, reference: RepoReference): 
   const { offline } = session.settings;
   const known = cachedSnapshot(session, reference, cache, offline ? OFFLINE : undefined);
   if (offline && known === undefined) {
-    throw new HubError(`${reference.name}: is not in the cache ${cache.folder}, and ${OFFLINE}`);
+    const known = likeCached(session, reference.kind, reference.name);
+    throw new HubError(`${reference.name}: is not in the cache ${cache.folder}, and ${OFFLINE}${known}`);
   }
   if (known && (offline || (known.isComplete && isCommit(reference.revision)))) return known;
   try {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { commands } from "../../src/cli/commands/index.ts";
 import { camelCase, flagsOf, kebabCase, optionsOf } from "../../src/cli/flags.ts";
 import { buildProgram } from "../../src/cli/program.ts";
-import { nearest } from "../../src/cli/suggest.ts";
+import { nearest } from "../../src/suggest.ts";
 import { recorder } from "./support.ts";
 
 /** The long flags that a command's help lists. */

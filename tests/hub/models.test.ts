@@ -156,6 +156,40 @@ describe("a name", () => {
     `);
   });
 
+  test("that is misspelled says which names there are like it, on the hub and in the cache", async () => {
+    setup.hub.commit("Maker/Tiny-135M-Instruct", modelFiles);
+    setup.hub.commit("Maker/Secret-135M-Instruct", modelFiles, { access: "private" });
+    setup.hub.commit("datasets/org/pairs", { "train.jsonl": "{}" });
+    const guessOf = async (name: string) =>
+      /(Did you|In the cache|There is a )[^?.]*[?.]/.exec(await refusalOf(resolveModel(name, setup.options())))?.[0];
+    const guesses = [
+      "Maker/Tiny-135m-instrct",
+      "maker/tiny-135m-instruct",
+      "hf:Tiny-135M-Instruct",
+      "Mkaer/Tiny-135M-Instruct",
+      "org/pairs",
+      "quite/another",
+    ];
+    expect(await Promise.all(guesses.map(guessOf))).toEqual([
+      ...new Array(4).fill("Did you mean hf:Maker/Tiny-135M-Instruct?"),
+      "There is a dataset of this name, and a model is wanted here.",
+      undefined,
+    ]);
+    await resolveModel("Maker/Tiny-135M-Instruct", setup.options());
+    const offline = resolveModel("Maker/Tiny-135M", setup.options({ offline: true }));
+    expect(await refusalOf(offline)).toContain("In the cache is hf:Maker/Tiny-135M-Instruct.");
+    expect(await guessOf("Tiny-135M-Instruct")).toBe("In the cache is hf:Maker/Tiny-135M-Instruct.");
+  });
+
+  test("whose like can't be asked for is refused all the same", async () => {
+    setup.hub.commit("org/tiny", modelFiles);
+    setup.hub.fail(/^\/api\/models$/, { hangUp: true });
+    setup.hub.fail(/^\/api\/models$/, { status: 500 });
+    expect(await refusalOf(resolveModel("hf:org/tinny", setup.options()))).toMatch(
+      /the hub has no model.*token\. Check/,
+    );
+  });
+
   test("of a revision that is not there, of what is gated, private, or asked for with a wrong token says what to do", async () => {
     setup.hub.commit("org/tiny", modelFiles);
     setup.hub.commit("org/gated", modelFiles, { access: "gated" });

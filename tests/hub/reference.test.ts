@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { baseModelName, hubSettings } from "../../src/hub/index.ts";
 import { formatReference, parseReference } from "../../src/hub/reference.ts";
+import { respelled } from "../../src/hub/spelling.ts";
 
 describe("a model's name", () => {
   test.each([
@@ -55,6 +56,34 @@ describe("a model's name", () => {
       message = String(error);
     }
     expect(message.replace(/x{9,}/g, "xxx")).toMatchSnapshot();
+  });
+
+  test.each([
+    ["https://huggingface.co/org/name", "Write hf:org/name"],
+    ["huggingface.co/org/name/", "Write hf:org/name"],
+    ["hf:https://hf.co/org/name/tree/v2", "Write hf:org/name@v2"],
+    ["https://huggingface.co/org/name/blob/main/q8/model.gguf?download=true", "Write hf:org/name/q8/model.gguf"],
+    ["https://huggingface.co/datasets/org/name", "is the address of a dataset, and a model is wanted here"],
+  ])("is not %s, an address", (text, message) => {
+    expect(() => parseReference(text, "model")).toThrow(message);
+  });
+
+  test.each([
+    ["hf:org/my model", "hf:org/my-model"],
+    ["hf:org/na--me", "hf:org/na-me"],
+    ["hf:org/name.git", "hf:org/name"],
+    ["hf:/org/name", "hf:org/name"],
+  ])("%s is told what it may have meant", (text, meant) => {
+    expect(() => parseReference(text, "model")).toThrow(`(did you mean ${meant}?)`);
+  });
+
+  test("that is respelled keeps the rules", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(..."ab1-._ /é") }), (name) => {
+        const meant = respelled(name);
+        if (meant !== undefined) expect(parseReference(`hf:${meant}`, "model")?.name).toBe(meant);
+      }),
+    );
   });
 
   test("with its commit is read as the same again", () => {

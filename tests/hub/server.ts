@@ -161,6 +161,13 @@ export class TestHub implements AsyncDisposable {
   private async answer(request: IncomingMessage, url: URL, response: ServerResponse): Promise<void> {
     const path = decodeURIComponent(url.pathname);
     if (request.method === "POST") return await this.receive(request, path, response);
+    const [, searched] = /^\/api\/(model|dataset)s$/.exec(path) ?? [];
+    if (searched !== undefined) return this.search(searched, url, response);
+    const [, asked, about] = /^\/api\/(model|dataset)s\/([^/]+\/[^/]+)$/.exec(path) ?? [];
+    if (asked !== undefined) {
+      const found = this.find(asked === "model" ? about! : `datasets/${about}`, "main", request, response);
+      return found && json(response, { id: about, sha: found.commit });
+    }
     const [, kind, name, what, rest] =
       /^\/api\/(model|dataset)s\/([^/]+\/[^/]+)\/(revision|tree)\/(.*)$/.exec(path) ?? [];
     if (kind !== undefined) {
@@ -186,6 +193,23 @@ export class TestHub implements AsyncDisposable {
       location: `${this.storageAddress}/${sha256(data)}?signature=abc`,
     });
     response.end();
+  }
+
+  /** Open repositories of a kind whose names have a text in them, or are of an organization. */
+  private search(kind: string, { searchParams }: URL, response: ServerResponse): void {
+    const [text, author] = [searchParams.get("search"), searchParams.get("author")];
+    const open = [...this.repos].filter(([, { access }]) => access === "open").map(([name]) => name);
+    const names = open.flatMap((name) => {
+      const own = name.startsWith("datasets/") ? name.slice("datasets/".length) : name;
+      return (own === name) === (kind === "model") ? [own] : [];
+    });
+    const found = names.filter((name) =>
+      text === null ? name.startsWith(`${author}/`) : name.toLowerCase().includes(text.toLowerCase()),
+    );
+    json(
+      response,
+      found.map((id) => ({ id })),
+    );
   }
 
   private find(name: string, revision: string, request: IncomingMessage, response: ServerResponse, forFile = false) {
