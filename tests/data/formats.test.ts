@@ -6,33 +6,16 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseRecord, recordSplitter } from "../../src/data/csv.ts";
-import { readRows } from "../../src/data/read.ts";
-import type { RawValue } from "../../src/data/text-rows.ts";
 import { DataError } from "../../src/errors.ts";
-import { temporaryFiles, withoutFolder } from "./files.ts";
+import { readAll, temporaryFiles } from "./files.ts";
 
-const { folder, write } = temporaryFiles();
+const { folder, refusal, write } = temporaryFiles();
 const goldenFolder = new URL("../golden/data/", import.meta.url).pathname;
 const golden = (name: string) => JSON.parse(readFileSync(goldenFolder + name, "utf8")) as Record<string, unknown>[];
 
-async function read(file: string): Promise<RawValue[]> {
-  const found: RawValue[] = [];
-  for await (const row of readRows(file)) found.push(row);
-  return found;
-}
-
 /** Values of rows, or what is wrong with them. */
 async function values(file: string): Promise<unknown[]> {
-  return (await read(file)).map((row) => ("value" in row ? row.value : row.problem.message));
-}
-
-async function refusal(path: string): Promise<string> {
-  const error = await read(path).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(DataError);
-  return withoutFolder((error as Error).message, folder);
+  return (await readAll(file)).map((row) => ("value" in row ? row.value : row.problem.message));
 }
 
 describe("CSV and TSV", () => {
@@ -71,7 +54,7 @@ describe("CSV and TSV", () => {
 
   test("a row is of the line on which it begins", async () => {
     const file = write("lines.csv", 'a,b\n1,"x\n\ny"\n\n2,z\n');
-    expect((await read(file)).map(({ origin }) => origin.line)).toEqual([2, 6]);
+    expect((await readAll(file)).map(({ origin }) => origin.line)).toEqual([2, 6]);
   });
 
   test("a cell of messages is JSON, any other is text", async () => {
@@ -104,7 +87,7 @@ describe("CSV and TSV", () => {
   });
 
   test.each(['"', '"a', '"a""', 'a,"', '"a\n"",b'])("a cut-off record ends: %j", async (record) => {
-    const [row] = await read(write("cut.csv", `a,b\n${record}`));
+    const [row] = await readAll(write("cut.csv", `a,b\n${record}`));
     expect("problem" in row! && row.problem.message).toMatch(/^a quote is opened and never closed/);
   });
 
@@ -118,7 +101,7 @@ describe("CSV and TSV", () => {
   });
 
   test("columns of one name are refused", async () => {
-    expect(await refusal(write("twice.csv", "a,b,a\n1,2,3\n"))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("twice.csv", "a,b,a\n1,2,3\n")))).toMatchInlineSnapshot(
       `"twice.csv has two columns named a. Rename one in its first line."`,
     );
   });
@@ -132,7 +115,7 @@ describe("Parquet", () => {
   test.each(["nested.parquet", "nested-v2.parquet"])(
     "lists, structs, nulls and whole numbers in several row groups: %s",
     async (name) => {
-      const rows = await read(goldenFolder + name);
+      const rows = await readAll(goldenFolder + name);
       expect(rows.map((row) => "value" in row && row.value)).toEqual(golden("nested.json"));
       expect(rows.map(({ origin }) => origin.line)).toEqual([1, 2, 3, 4, 5, 6, 7]);
       expect(rows[0]!.origin.unit).toBe("row");
@@ -141,7 +124,7 @@ describe("Parquet", () => {
 
   test("that is cut off or damaged is refused", async () => {
     const whole = readFileSync(`${goldenFolder}nested.parquet`);
-    expect(await refusal(write("cut.parquet", whole.subarray(0, -100)))).toMatch(
+    expect(await refusal(readAll(write("cut.parquet", whole.subarray(0, -100))))).toMatch(
       /^cut.parquet: the Parquet data can't be read \(.*\)\. Get the file again\.$/,
     );
     await fc.assert(
@@ -149,7 +132,7 @@ describe("Parquet", () => {
         const damaged = Uint8Array.from(whole);
         damaged[at]! ^= flip;
         const file = write("damaged.parquet", damaged);
-        await read(file).catch((error: unknown) => expect(error).toBeInstanceOf(DataError));
+        await readAll(file).catch((error: unknown) => expect(error).toBeInstanceOf(DataError));
       }),
       { numRuns: 30, seed: 1 },
     );
@@ -163,13 +146,13 @@ describe("Zstandard", () => {
 
   test("that is cut off or damaged is refused", async () => {
     const whole = readFileSync(`${goldenFolder}streamed.jsonl.zst`);
-    expect(await refusal(write("cut.zst", whole.subarray(0, -20)))).toMatch(
+    expect(await refusal(readAll(write("cut.zst", whole.subarray(0, -20))))).toMatch(
       /^cut.zst: the Zstandard data is damaged or cut off \(.*\)\. Get the file again\.$/,
     );
     const wide = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0, 0, 0]);
-    expect(await refusal(write("wide.zst", wide))).toMatch("a window of more than 128 MiB");
+    expect(await refusal(readAll(write("wide.zst", wide)))).toMatch("a window of more than 128 MiB");
     const whole128 = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0x10, 0, 0, 0, 0]);
-    expect(await refusal(write("whole.zst", whole128))).toMatch("a window of more than 128 MiB");
+    expect(await refusal(readAll(write("whole.zst", whole128)))).toMatch("a window of more than 128 MiB");
   });
 });
 

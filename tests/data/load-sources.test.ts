@@ -3,13 +3,13 @@ import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
 import { loadExamples, loadPrompts, type PreferenceOptions, visitExamples } from "../../src/data/load.ts";
 import type { GivenSource } from "../../src/data/source-settings.ts";
-import { ConfigError, DataError } from "../../src/errors.ts";
+import { ConfigError } from "../../src/errors.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { HH_PAIRS, POLITE, sharedMissing } from "../support/shared.ts";
 import { byteFiles } from "../text/tokenizers.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 
-const { folder, write } = temporaryFiles();
+const { folder, refusal, write } = temporaryFiles();
 const chatTemplate =
   "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ m.role ~ ':' ~ m.content ~ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 const tokenizer = tokenizerFromFiles(byteFiles({ chatTemplate }));
@@ -22,12 +22,6 @@ const jsonl = (name: string, rows: readonly unknown[]) =>
 function load(files: readonly GivenSource[], options: Partial<PreferenceOptions> = {}, rows: Needs["rows"] = "pairs") {
   const limits = { maxLength: 400, maxPromptLength: 200, truncation: "shorten" as const };
   return loadExamples({ rows }, { files, tokenizer, ...limits, ...options });
-}
-
-async function refusal(loading: Promise<unknown>, kind: new (message: string) => Error = DataError): Promise<string> {
-  const error: unknown = await loading.catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(kind);
-  return withoutFolder((error as Error).message, folder);
 }
 
 const promptsOf = ({ examples }: Awaited<ReturnType<typeof load>>) =>

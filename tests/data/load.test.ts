@@ -11,7 +11,7 @@ import {
   type PreferenceOptions,
 } from "../../src/data/load.ts";
 import { readRows } from "../../src/data/read.ts";
-import { ConfigError, DataError } from "../../src/errors.ts";
+import { ConfigError } from "../../src/errors.ts";
 import { tokenizeCompletions } from "../../src/text/boundary.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { HH_PAIRS, sharedMissing } from "../support/shared.ts";
@@ -19,7 +19,7 @@ import { byteFiles, smollm2, stories260K } from "../text/tokenizers.ts";
 import { temporaryFiles, withoutFolder } from "./files.ts";
 import { examplesOf } from "./shapes/rows.ts";
 
-const { folder, write } = temporaryFiles();
+const { folder, refusal, write } = temporaryFiles();
 
 const template =
   "{{ bos_token }}{% for m in messages %}{{ m.role ~ ':' ~ m.content ~ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
@@ -49,15 +49,6 @@ function settingsFor(rows: readonly unknown[], options: Partial<PreferenceOption
 /** Each example as its texts, prompt first. */
 function texts({ examples }: LoadedPreferences): string[][] {
   return examples.map(({ prompt, completions }) => [prompt, ...completions].map((ids) => bytes.decode(ids)));
-}
-
-async function refusal(loading: Promise<unknown>): Promise<string> {
-  const error = await loading.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(DataError);
-  return withoutFolder((error as Error).message, folder);
 }
 
 describe("preference pairs", () => {

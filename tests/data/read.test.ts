@@ -3,34 +3,19 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readRows } from "../../src/data/read.ts";
 import { arraySplitter, lineSplitter, type Splitter } from "../../src/data/split.ts";
-import type { RawValue } from "../../src/data/text-rows.ts";
-import { DataError } from "../../src/errors.ts";
-import { temporaryFiles, withoutFolder } from "./files.ts";
+import { readAll, temporaryFiles } from "./files.ts";
 
-const { folder, write } = temporaryFiles();
-
-async function read(file: string): Promise<RawValue[]> {
-  const found: RawValue[] = [];
-  for await (const row of readRows(file)) found.push(row);
-  return found;
-}
+const { folder, refusal, write } = temporaryFiles();
 
 async function values(name: string, content: string | Uint8Array): Promise<unknown[]> {
-  return (await read(write(name, content))).map((row) => ("value" in row ? row.value : reasonOf(row.problem.message)));
+  return (await readAll(write(name, content))).map((row) =>
+    "value" in row ? row.value : reasonOf(row.problem.message),
+  );
 }
 
 /** Without the JavaScript engine's own words, which differ between versions. */
 function reasonOf(message: string): string {
   return message.replace(/^not JSON: .* JSON.* \((it .*)\)$/, "not JSON: ... ($1)");
-}
-
-async function refusal(path: string): Promise<string> {
-  const error = await read(path).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(DataError);
-  return withoutFolder((error as Error).message, folder);
 }
 
 const preference = fc.dictionary(fc.string({ unit: "grapheme" }), fc.jsonValue({ stringUnit: "grapheme" }));
@@ -91,7 +76,7 @@ describe("one set of rows reads the same", () => {
 describe("a row knows where it came from", () => {
   test("lines count blank lines", async () => {
     const file = write("lines.jsonl", '\n{"a":1}\r\n\r\n  \n{"a":2}');
-    expect((await read(file)).map(({ origin }) => origin)).toEqual([
+    expect((await readAll(file)).map(({ origin }) => origin)).toEqual([
       { file, line: 2 },
       { file, line: 5 },
     ]);
@@ -99,7 +84,7 @@ describe("a row knows where it came from", () => {
 
   test("elements of an array are counted", async () => {
     const file = write("array.json", '[{"a":1},\n\n{"a":2}]');
-    expect((await read(file)).map(({ origin }) => origin)).toEqual([
+    expect((await readAll(file)).map(({ origin }) => origin)).toEqual([
       { file, line: 1, unit: "element" },
       { file, line: 2, unit: "element" },
     ]);
@@ -160,13 +145,15 @@ describe("a row that is not JSON is named and the others are read", () => {
 
 describe("a file that holds no rows is refused with what it is", () => {
   test("no file", async () => {
-    expect(await refusal(`${folder}/missing.jsonl`)).toMatchInlineSnapshot(
+    expect(await refusal(readAll(`${folder}/missing.jsonl`))).toMatchInlineSnapshot(
       `"missing.jsonl: there is no such file. Check the path."`,
     );
   });
 
   test("a folder", async () => {
-    expect(await refusal(folder)).toMatchInlineSnapshot(`"FOLDER: it is a folder. Name the preference file in it."`);
+    expect(await refusal(readAll(folder))).toMatchInlineSnapshot(
+      `"FOLDER: it is a folder. Name the preference file in it."`,
+    );
   });
 
   test.each([
@@ -175,47 +162,49 @@ describe("a file that holds no rows is refused with what it is", () => {
     ["a byte order mark", "\ufeff"],
     ["gzipped nothing", gzipSync("")],
   ])("empty: %s", async (_, content) => {
-    expect(await refusal(write("empty.jsonl", content))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("empty.jsonl", content)))).toMatchInlineSnapshot(
       `"empty.jsonl is empty. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet."`,
     );
   });
 
   test("Parquet", async () => {
-    expect(await refusal(write("data.parquet", "PAR1\x15\x04"))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("data.parquet", "PAR1\x15\x04")))).toMatchInlineSnapshot(
       `"data.parquet: the Parquet data can't be read (parquet file invalid (footer != PAR1)). Get the file again."`,
     );
   });
 
   test("UTF-16", async () => {
-    expect(await refusal(write("wide.jsonl", Buffer.from('\ufeff{"a":1}', "utf16le")))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("wide.jsonl", Buffer.from('\ufeff{"a":1}', "utf16le"))))).toMatchInlineSnapshot(
       `"wide.jsonl is UTF-16 text. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet; text in UTF-8, packed by gzip or Zstandard or not."`,
     );
   });
 
   test("other bytes", async () => {
-    expect(await refusal(write("bytes", Uint8Array.from([1, 2, 3, 0, 5])))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("bytes", Uint8Array.from([1, 2, 3, 0, 5]))))).toMatchInlineSnapshot(
       `"bytes is a binary file. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet; text in UTF-8, packed by gzip or Zstandard or not."`,
     );
   });
 
   test("gzip data that is cut off or damaged", async () => {
     const whole = gzipSync(Array.from({ length: 100 }, (_, i) => `{"a":${i}}`).join("\n"));
-    expect(await refusal(write("cut.gz", whole.subarray(0, -12)))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("cut.gz", whole.subarray(0, -12))))).toMatchInlineSnapshot(
       `"cut.gz: the gzip data is damaged or cut off (unexpected end of file). Get the file again."`,
     );
     const damaged = Uint8Array.from(whole);
     damaged[40]! ^= 0xff;
-    expect(await refusal(write("damaged.gz", damaged))).toMatch(/^damaged.gz: the gzip data is damaged or cut off/);
+    expect(await refusal(readAll(write("damaged.gz", damaged)))).toMatch(
+      /^damaged.gz: the gzip data is damaged or cut off/,
+    );
   });
 
   test("an array that is never closed", async () => {
-    expect(await refusal(write("open.json", '[{"a":1},{"a":2'))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("open.json", '[{"a":1},{"a":2')))).toMatchInlineSnapshot(
       `"open.json: the JSON array is never closed; the file ends within element 2. It seems to be cut off: get the whole file."`,
     );
   });
 
   test("an array with something after it", async () => {
-    expect(await refusal(write("more.json", '[{"a":1}]\n[{"a":2}]'))).toMatchInlineSnapshot(
+    expect(await refusal(readAll(write("more.json", '[{"a":1}]\n[{"a":2}]')))).toMatchInlineSnapshot(
       `"more.json: there is text after the end of the JSON array. Leave one array, or write one row a line."`,
     );
   });
