@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
+import { assets } from "./vite/assets.ts";
 import { equations } from "./vite/equations.ts";
 import { excerpts } from "./vite/excerpts.ts";
 
@@ -10,13 +11,15 @@ export default defineConfig({
   root: page("."),
   // Relative addresses: the pages work under any path.
   base: "./",
-  plugins: [equations(), excerpts(), svelte()],
+  plugins: [equations(), excerpts(), assets(), svelte()],
   server: { fs: { allow: [page("..")] } },
   worker: { format: "es" },
   build: {
     outDir: page("../dist/web"),
     emptyOutDir: true,
     target: "es2023",
-    rolldownOptions: { input: { index: page("index.html"), source: page("source.html") } },
+    rolldownOptions: {
+      input: { index: page("index.html"), source: page("source.html"), dashboard: page("dashboard.html") },
+    },
   },
 });
