@@ -48,7 +48,19 @@ export { inspectModel, type ModelInspectionOptions, type ModelReport } from "./i
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
-export type { Best, Metrics, RunObserver, RunResult, RunSummary, Sample, Warning } from "./training/observer.ts";
+export type {
+  Best,
+  EvalCompletion,
+  EvalRow,
+  Interruption,
+  Metrics,
+  RunObserver,
+  RunResult,
+  RunSummary,
+  Sample,
+  TokenScores,
+  Warning,
+} from "./training/observer.ts";
 export { type PublishOptions, publishRun } from "./training/publish.ts";
 export type { RunControl } from "./training/run.ts";
 export {

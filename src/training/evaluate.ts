@@ -1,6 +1,5 @@
 /** Metrics of a set of examples as it stands: sums over examples divided by their count, never averages of averages. */
 
-import { setImmediate } from "node:timers/promises";
 import type { TokenizedExample } from "../data/example.ts";
 import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import { divergenceOnData } from "../diagnostics/divergence.ts";
@@ -148,7 +147,12 @@ export interface EvaluationOptions {
   readonly step: number;
   /** What the objective remembers of them. */
   readonly objectiveState?: readonly number[];
-  readonly signal?: AbortSignal | undefined;
+  /** Asked before each run of the engine, which blocks the event loop: whether to stop here. */
+  readonly stops?: (() => Promise<boolean>) | undefined;
+  /** Sees what was found of some examples, and the reference's scores of their completions where there are any. */
+  readonly found?:
+    | ((examples: readonly TokenizedExample[], output: StepOutput, reference?: readonly CompletionScore[]) => void)
+    | undefined;
 }
 
 /**
@@ -159,14 +163,13 @@ export async function evaluate(
   examples: readonly TokenizedExample[],
   options: EvaluationOptions,
 ): Promise<Record<string, number> | undefined> {
-  const { signal } = options;
+  const stopped = new Error("stopped midway");
   try {
     return await measure(examples, options, async () => {
-      await setImmediate(); // An engine run blocks the event loop: let signals through.
-      signal?.throwIfAborted();
+      if (await options.stops?.()) throw stopped;
     });
   } catch (error) {
-    if (signal?.aborted && error === signal.reason) return undefined;
+    if (error === stopped) return undefined;
     throw error;
   }
 }
@@ -174,7 +177,7 @@ export async function evaluate(
 /** `pause` comes before each run of the engine. */
 async function measure(
   examples: readonly TokenizedExample[],
-  { engine, evaluator, reference, microBatchTokens, step, objectiveState }: EvaluationOptions,
+  { engine, evaluator, reference, microBatchTokens, step, objectiveState, found }: EvaluationOptions,
   pause: () => Promise<void>,
 ): Promise<Record<string, number>> {
   const { objective } = evaluator;
@@ -219,6 +222,7 @@ async function measure(
     const output = await evaluator.evaluate(group, policy, own, context.of(indices));
     checkFinite(output, group, step);
     averages.addBatch(output, objective.roles, own, group);
+    found?.(group, output, own);
   }
   const measured = Object.entries({ ...averages.means(), ...averages.pairs.lengthCorrelation() });
   return Object.fromEntries(measured.map(([name, value]) => [`eval_${name}`, value]));

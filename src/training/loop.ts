@@ -1,11 +1,8 @@
-/** The course of a run once everything is open: steps, evaluations, samples and checkpoints, until its end or a signal. */
+/** The course of a run once everything is open: steps, evaluations and checkpoints, until its end or until it is asked to stop. */
 
-import { relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../data/example.ts";
-import type { LoadedPreferences } from "../data/load.ts";
-import { packedLength } from "../data/microbatch.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -13,38 +10,28 @@ import { interpreter } from "../runtime/interpreter.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Program } from "../tensor/index.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { readTrainingCheckpoint, restoreTrainable, writeTrainingCheckpoint } from "./checkpoint.ts";
-import type { TrainingConfig } from "./config.ts";
 import { positionsNeeded } from "./context.ts";
 import { Engine, type Scorable } from "./engine.ts";
-import { evaluate, ObjectiveEvaluator } from "./evaluate.ts";
-import { gaps } from "./history.ts";
-import type { MemoryPlan } from "./memory.ts";
-import { chosenObjectives, rowUnits } from "./methods.ts";
-import type { Metrics, RunObserver, RunPart, RunResult, Sample, Warning } from "./observer.ts";
-import type { Policy } from "./policy.ts";
+import { ObjectiveEvaluator } from "./evaluate.ts";
+import { Evaluations } from "./evaluations.ts";
+import { Keeper, type Position } from "./keeper.ts";
+import type { Interruption, Metrics, RunObserver, RunResult } from "./observer.ts";
 import { fingerprint, ReferenceScores } from "./reference.ts";
 import { writeResult } from "./result.ts";
 import type { Outcome, RunDirectory } from "./run-directory.ts";
 import { Sampler } from "./sampler.ts";
-import { checkFiniteWeights } from "./self-checks.ts";
 import { RoundOrder, StepOrder } from "./step-order.ts";
+import { type Announced, announcement, summaryOf } from "./summary.ts";
 import { Trainer } from "./trainer.ts";
 import { Watch } from "./watch.ts";
 
-export interface LoopOptions {
+export interface LoopOptions extends Announced {
   readonly run: RunDirectory;
-  readonly config: TrainingConfig;
-  readonly part: RunPart | undefined;
+  /** The run that this is a part of, if it is. */
+  readonly whole: RunDirectory | undefined;
   readonly objective: Objective;
-  readonly policy: Policy;
-  readonly memory: { readonly plan: MemoryPlan; readonly available: number };
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
-  readonly train: LoadedPreferences;
-  readonly held: LoadedPreferences | undefined;
-  /** Reference data, of which some join the examples of every step. */
-  readonly regularization: LoadedPreferences | undefined;
   readonly observer: RunObserver | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -53,20 +40,21 @@ export class RunLoop implements AsyncDisposable {
   private readonly o: LoopOptions;
   private readonly engine: Engine;
   private readonly evaluator: ObjectiveEvaluator;
+  private readonly evaluations: Evaluations;
   private readonly order: StepOrder;
   private readonly regularizationOrder: RoundOrder | undefined;
   private readonly trainer: Trainer;
-  private readonly sampler: Sampler;
   private readonly watch: Watch;
-  /** Every run says how far its policy is from where it began; a reward model was no such model there. */
-  private readonly evalReference: Pick<ReferenceScores, "of"> | undefined;
+  private readonly keeper: Keeper;
   private readonly evalEvery: number;
   /** Optimizer steps done. */
   private step = 0;
   private evaluationDue = true;
+  /** What has asked the run to stop. */
+  private interruption: Interruption | undefined;
 
   private constructor(options: LoopOptions, engine: Engine, evaluator: ObjectiveEvaluator) {
-    const { run, config, objective, policy, train, held, regularization, tokenizer, checkpoint } = options;
+    const { run, config, objective, policy, train, held, regularization } = options;
     this.o = options;
     this.engine = engine;
     this.evaluator = evaluator;
@@ -80,8 +68,6 @@ export class RunLoop implements AsyncDisposable {
     const keeps = this.order.epochs > 1 && !policy.moving && objective.context?.scores !== "mismatched";
     const scores = () => (keeps ? new ReferenceScores(score, stored) : { of: score });
     const reference = objective.needsReference ? scores() : undefined;
-    const kept = policy.moving ? { of: score } : new ReferenceScores(score);
-    this.evalReference = objective.scores === "reward" ? undefined : kept;
     const { steps } = this.order;
     this.trainer = new Trainer({
       policy,
@@ -93,9 +79,6 @@ export class RunLoop implements AsyncDisposable {
       steps,
       watch: (examples, output) => this.watch.note(examples, output, this.step + 1),
     });
-    // A reward model writes nothing.
-    const asked = objective.scores === "reward" ? [] : (held ?? train).examples;
-    this.sampler = new Sampler({ policy, tokenizer, checkpoint, config, score, examples: asked });
     this.watch = new Watch({
       run,
       config,
@@ -107,6 +90,17 @@ export class RunLoop implements AsyncDisposable {
       labels: train.ledger.toJSON().labels,
       steps,
     });
+    this.keeper = new Keeper({ ...options, trainer: this.trainer, watch: this.watch });
+    const { history } = this.watch;
+    const stops = () => this.stops();
+    this.evaluations = new Evaluations({
+      ...options,
+      engine,
+      evaluator,
+      history,
+      stops,
+      onStage: (name) => this.stage(name),
+    });
     this.evalEvery = config.evalEvery ?? (held ? Math.ceil(this.order.steps / 10) : this.order.steps);
   }
 
@@ -114,18 +108,28 @@ export class RunLoop implements AsyncDisposable {
   static async open(options: LoopOptions, step: Program): Promise<RunLoop> {
     const { policy, objective, config, train, held, regularization } = options;
     const examples = [train, held, regularization].flatMap((loaded) => loaded?.examples ?? []);
-    const drawn = config.klSamples > 0 ? Sampler.longest((held ?? train).examples, config) : 0;
+    const answered = Sampler.longest((held ?? train).examples, config);
     const longest = positionsNeeded(objective, examples, Math.min(config.maxLength, policy.model.maxPositions));
-    const maxPositions = Math.max(longest, Math.min(drawn, policy.model.maxPositions));
+    const maxPositions = Math.max(longest, Math.min(answered, policy.model.maxPositions));
     const { threads } = config;
     const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions }, step);
     return new RunLoop(options, engine, await ObjectiveEvaluator.create(objective, interpreter));
   }
 
-  /** Goes on from the newest checkpoint to the end, or until the signal. */
+  /** Goes on from the newest checkpoint to the end, or until it is asked to stop. */
   async run(): Promise<RunResult> {
-    this.restore();
-    this.announce();
+    try {
+      return await this.goOn();
+    } catch (error) {
+      this.recordError(error);
+      throw error;
+    }
+  }
+
+  private async goOn(): Promise<RunResult> {
+    ({ step: this.step, evaluationDue: this.evaluationDue } = this.keeper.restore());
+    this.o.observer?.onStart?.(announcement(this.o, { steps: this.order.steps, firstStep: this.step }));
+    this.watch.begin(this.step);
     if (this.step === 0) {
       this.stage("checking");
       await this.trainer.check(this.examplesOf(0));
@@ -133,157 +137,109 @@ export class RunLoop implements AsyncDisposable {
     for (;;) {
       if (this.evaluationDue && (await this.look())) {
         this.evaluationDue = false;
-        this.keepBest();
+        this.keeper.saveBest(this.position);
       }
       const stopped = this.watch.stopReason;
       if (!this.evaluationDue && (stopped !== undefined || this.step === this.order.steps)) return this.finish(stopped);
-      await setImmediate(); // An engine run blocks the event loop: let signals through between steps.
-      if (this.o.signal?.aborted) {
-        if (this.step > 0) this.save();
-        return this.summarize({});
-      }
-      if (this.step > 0 && this.step % this.o.config.saveEvery === 0) this.save();
+      if (await this.stops()) return this.interrupt();
+      if (this.step > 0 && this.step % this.o.config.saveEvery === 0) this.keeper.save(this.position);
       await this.takeStep();
     }
   }
 
+  /** Whether the run is asked to stop; once it is, that stays. */
+  private async stops(): Promise<boolean> {
+    await setImmediate(); // An engine run blocks the event loop: let signals through.
+    const { signal, run, whole } = this.o;
+    if (signal?.aborted) this.interruption ??= "signal";
+    else if (run.stopRequested || whole?.stopRequested) this.interruption ??= "stop file";
+    return this.interruption !== undefined;
+  }
+
+  private get position(): Position {
+    const { step, evaluationDue } = this;
+    return { step, evaluationDue };
+  }
+
   private async takeStep(): Promise<void> {
     this.stage("training");
-    await this.o.policy.moving?.follow(this.step);
+    const { policy, observer } = this.o;
+    await policy.moving?.follow(this.step);
     const measured = await this.trainer.step(this.step, this.examplesOf(this.step));
     this.step++;
-    const metrics = { ...measured, ...this.referenceStep() };
-    this.o.run.append("metrics.jsonl", metrics);
-    this.o.observer?.onStep?.(metrics);
+    // Which reference the KL and the rewards are against, where it moves: the step whose policy it last moved to.
+    const metrics = this.record({
+      ...measured,
+      ...(policy.moving && { reference_step: policy.moving.since(this.step) }),
+    });
+    observer?.onStep?.(metrics);
     this.watch.add(metrics);
     const last = this.step === this.order.steps || this.watch.stopReason !== undefined;
     this.evaluationDue = last || this.step % this.evalEvery === 0;
   }
 
-  /** Evaluates on held-out examples, and hears what the policy says by itself. False when it was stopped midway. */
+  /** Evaluates, and hears what the policy says by itself. False when it was stopped midway. */
   private async look(): Promise<boolean> {
-    const { run, config, held, observer, signal } = this.o;
-    let measured: Record<string, number> | undefined = {};
-    if (held) {
-      this.stage("evaluating");
-      measured = await evaluate(held.examples, {
-        engine: this.engine,
-        evaluator: this.evaluator,
-        reference: this.evalReference,
-        objectiveState: this.trainer.objectiveState,
-        microBatchTokens: config.microBatchTokens,
-        step: this.step,
-        signal,
-      });
-      if (!measured) return false;
-      measured = { ...measured, ...gaps(this.watch.history, measured), ...this.referenceStep() };
-    }
-    if (this.sampler.speaks(this.step)) this.stage("sampling");
-    const { samples, metrics: heard } = await this.sampler.listen(this.step);
-    const metrics: Metrics = { step: this.step, ...measured, ...heard };
-    if (Object.keys(metrics).length > 1) {
-      run.append("metrics.jsonl", metrics);
+    const { run, observer } = this.o;
+    const found = await this.evaluations.after(this.step, this.trainer.objectiveState);
+    if (!found) return false;
+    if (Object.keys(found.metrics).length > 0) {
+      const metrics = this.record({ step: this.step, ...found.metrics });
       observer?.onEvaluation?.(metrics);
       this.watch.add(metrics);
     }
-    for (const sample of samples) run.append("samples.jsonl", sample);
-    if (samples.length > 0) observer?.onSamples?.(samples);
+    for (const sample of found.samples) run.append("samples.jsonl", sample);
+    if (found.samples.length > 0) observer?.onSamples?.(found.samples);
     return true;
   }
 
-  /** Keeps a checkpoint of what was now found the best, where that is asked for. */
-  private keepBest(): void {
-    const { best } = this.watch;
-    if (best?.step !== this.step) return;
-    this.save();
-    const { run } = this.o;
-    run.writeJson("best.json", { ...best, checkpoint: relative(run.path, run.checkpointFolder(best.step)) });
-  }
-
-  /** Writes a checkpoint of this step, unless the run has just come from it. */
-  private save(): void {
-    const { run, policy, config, observer } = this.o;
-    if (run.checkpointSteps().at(-1) === this.step) return;
-    this.stage("saving");
-    const { step, evaluationDue } = this;
-    checkFiniteWeights(policy.trainable, step);
-    const folder = writeTrainingCheckpoint(run, {
-      trainable: policy.trainable,
-      optimizer: this.trainer.optimizer,
-      reference: policy.moving?.values,
-      rows: this.watch.rows,
-      state: { step, evaluationDue, logs: run.logLengths(), objectiveState: this.trainer.objectiveState },
-    });
-    run.keepCheckpoints(config.keepCheckpoints, this.watch.best?.step);
-    this.watch.writeSuspects();
-    observer?.onCheckpoint?.(folder, step);
-  }
-
-  /** Goes back to the newest checkpoint, or to the beginning, and cuts the logs accordingly. */
-  private restore(): void {
-    const { run, policy } = this.o;
-    const newest = run.checkpointSteps().at(-1);
-    if (newest === undefined) {
-      run.restoreLogs({});
-      return;
-    }
-    const restored = {
-      trainable: policy.trainable,
-      optimizer: this.trainer.optimizer,
-      reference: policy.moving?.values,
-      rows: this.watch.rows,
+  /** Writes a line of metrics.jsonl, with where the run is in time, examples and memory. */
+  private record(measured: Metrics): Metrics {
+    const metrics = {
+      ...measured,
+      time: Date.now() / 1000,
+      examples: this.order.seen(this.step),
+      memory_bytes: process.memoryUsage.rss(),
     };
-    const state = readTrainingCheckpoint(run.checkpointFolder(newest), restored);
-    run.restoreLogs(state.logs);
-    this.step = state.step;
-    this.evaluationDue = state.evaluationDue;
-    this.trainer.objectiveState = state.objectiveState;
-    this.watch.recall();
-  }
-
-  private announce(): void {
-    const { config, part, policy, memory, train, held, regularization, observer } = this.o;
-    const { model } = policy;
-    observer?.onStart?.({
-      config,
-      ...(part && { part }),
-      family: model.family,
-      parameters: parameterCount(model),
-      trainable: policy.trainable.data.length,
-      examples: train.examples.length,
-      heldOut: held?.examples.length ?? 0,
-      unit: rowUnits[chosenObjectives(config)[0]!.rows],
-      tokens: train.examples.reduce((n, example) => n + packedLength(example), 0),
-      steps: this.order.steps,
-      firstStep: this.step,
-      memory: memory.plan,
-      availableMemory: memory.available,
-      ledger: train.ledger,
-      ...(held && { evalLedger: held.ledger }),
-      ...(regularization && { regularizationLedger: regularization.ledger }),
-    });
-    this.watch.begin(this.step);
+    this.o.run.append("metrics.jsonl", metrics);
+    return metrics;
   }
 
   /** Writes the result: the values that the run has come to, or the best where they are kept. */
   private finish(stopped: string | undefined): RunResult {
     const { run, policy, checkpoint, config } = this.o;
-    if (stopped !== undefined) this.save();
+    if (stopped !== undefined) this.keeper.save(this.position);
     this.stage("saving");
+    this.keeper.restoreBest(this.step);
     const { best } = this.watch;
-    if (best && best.step !== this.step) restoreTrainable(run.checkpointFolder(best.step), policy.trainable);
-    checkFiniteWeights(policy.trainable, this.step);
-    const ending = { ...(stopped !== undefined && { stopped }), ...(best && { best }) };
-    const summary = this.summarize(ending);
-    const { step, steps, suspects } = summary;
-    run.writeJson("outcome.json", { step, steps, ...ending, suspects } satisfies Outcome);
+    const summary = this.conclude({ ...(stopped !== undefined && { stopped }), ...(best && { best }) });
     return { ...summary, result: writeResult(run, policy, checkpoint, { config, ...summary }) };
   }
 
-  private summarize(ending: Pick<RunResult, "stopped" | "best">): RunResult {
+  /** Leaves the run as it is, to be resumed. */
+  private interrupt(): RunResult {
+    if (this.step > 0) this.keeper.save(this.position);
+    return this.conclude({ interrupted: this.interruption! });
+  }
+
+  private conclude(ending: Pick<RunResult, "stopped" | "interrupted" | "best">): RunResult {
     const { run, config } = this.o;
-    const reached = { step: this.step, steps: this.order.steps, ...ending, suspects: this.watch.writeSuspects() };
-    return { output: config.output, ...reached, ...summaryOf(run, ending.best) };
+    const outcome = this.recordOutcome(ending);
+    return { output: config.output, ...outcome, ...summaryOf(run, ending.best) };
+  }
+
+  private recordError(error: unknown): void {
+    try {
+      this.recordOutcome({ error: error instanceof Error ? error.message : String(error) });
+    } catch {
+      // What is told is the error that ended the run. Where it was a full disk, this can't be written either.
+    }
+  }
+
+  private recordOutcome<T extends Omit<Outcome, "step" | "steps" | "suspects">>(ending: T) {
+    const outcome = { step: this.step, steps: this.order.steps, ...ending, suspects: this.watch.writeSuspects() };
+    this.o.run.writeJson("outcome.json", outcome satisfies Outcome);
+    return outcome;
   }
 
   private examplesOf(step: number): TokenizedExample[] {
@@ -291,12 +247,6 @@ export class RunLoop implements AsyncDisposable {
     const own = this.order.indices(step).map((i) => train.examples[i]!);
     const beside = this.regularizationOrder?.indices(step) ?? [];
     return [...own, ...beside.map((i) => regularization!.examples[i]!)];
-  }
-
-  /** Which reference the KL and the rewards are against, where it moves: the step whose policy it last moved to. */
-  private referenceStep(): { reference_step?: number } {
-    const { moving } = this.o.policy;
-    return moving ? { reference_step: moving.since(this.step) } : {};
   }
 
   private stage(name: Parameters<NonNullable<RunObserver["onStage"]>>[0]): void {
@@ -307,26 +257,4 @@ export class RunLoop implements AsyncDisposable {
     await this.engine[Symbol.asyncDispose]();
     await this.evaluator[Symbol.asyncDispose]();
   }
-}
-
-/**
- * What a run's logs say of it: the first evaluation and the last (training steps where there are none), the last samples,
- * all warnings. Where the result is of an earlier evaluation that was the best, that one is the last.
- */
-export function summaryOf(
-  run: RunDirectory,
-  best: RunResult["best"],
-): Pick<RunResult, "before" | "after" | "samples" | "warnings"> {
-  const until = <T extends { step: number }>(lines: T[]) => lines.filter(({ step }) => step <= (best?.step ?? step));
-  const metrics = until(run.read<Metrics>("metrics.jsonl"));
-  const evaluations = metrics.filter((line) => "eval_loss" in line);
-  const lines = evaluations.length > 0 ? evaluations : metrics.filter((line) => "loss" in line);
-  const samples = until(run.read<Sample>("samples.jsonl"));
-  const last = samples.at(-1)?.step;
-  return {
-    before: lines[0],
-    after: lines.at(-1),
-    samples: samples.filter(({ step }) => step === last),
-    warnings: run.read<Warning>("warnings.jsonl"),
-  };
 }

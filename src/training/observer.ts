@@ -1,11 +1,15 @@
 /** What a run tells whoever watches it. Everything here is also in the run directory; nothing is known only to a watcher. */
 
+import type { RowOrigin } from "../data/example.ts";
 import type { Ledger } from "../data/ledger.ts";
 import type { HubEvent } from "../hub/index.ts";
 import type { TrainingConfig } from "./config.ts";
 import type { MemoryPlan } from "./memory.ts";
 
-/** One line of metrics.jsonl: numbers by their field's standard names. */
+/**
+ * Numbers by their field's standard names: of a training step, or of an evaluation. A line of metrics.jsonl has besides them
+ * `time` (when it was written, Unix seconds), `examples` (training examples that the run had seen) and `memory_bytes` (resident).
+ */
 export type Metrics = { readonly step: number } & Readonly<Record<string, number>>;
 
 /** What a run of two parts is doing: fine-tuning first (supervised.ts), or what it is for. */
@@ -36,14 +40,47 @@ export interface RunSummary {
   readonly regularizationLedger?: Ledger;
 }
 
+/** The tokens of a text as pieces that join to it, and their log-probabilities, in nats: 0 for a token that is given and not predicted. */
+export interface TokenScores {
+  readonly text: readonly string[];
+  readonly policy: readonly number[];
+  readonly reference: readonly number[];
+}
+
 /** One prompt with what the reference and the policy answer to it, decoded greedily. */
 export interface Sample {
   readonly step: number;
   readonly prompt: string;
   readonly reference: string;
   readonly policy: string;
+  /** The tokens of either answer. One that ends it is an empty piece. */
+  readonly reference_tokens: TokenScores;
+  readonly policy_tokens: TokenScores;
   /** The step whose policy the reference last moved to, where it moves. */
   readonly reference_step?: number;
+}
+
+/** A completion of a held-out example. What is not known of it is absent: a reward model knows no log-probabilities. */
+export interface EvalCompletion {
+  /** `chosen`, `rejected`, `rank 1`, ..., `desirable`, `undesirable`, or `completion`. */
+  readonly role: string;
+  readonly text: string;
+  /** Log-probabilities by policy and reference, in nats, summed over its scored tokens. */
+  readonly logp?: number;
+  readonly reference_logp?: number;
+  readonly reward?: number;
+  /** Of the examples that are most wrong, until there are 200,000 tokens. */
+  readonly tokens?: TokenScores;
+}
+
+/** One line of eval-rows.jsonl: a held-out example as the evaluation after this step found it. */
+export interface EvalRow extends RowOrigin {
+  readonly step: number;
+  readonly prompt: string;
+  readonly completions: readonly EvalCompletion[];
+  /** Of examples that compare completions. */
+  readonly margin?: number;
+  readonly loss: number;
 }
 
 /** One line of warnings.jsonl: what was found at a step, and what to do. Names are those of docs/diagnostics.md. */
@@ -62,6 +99,9 @@ export interface Best {
   readonly value: number;
 }
 
+/** What asks a run to stop at its next step: the caller's signal, as by Ctrl-C, or a file `stop` in the run directory. */
+export type Interruption = "signal" | "stop file";
+
 export interface RunResult {
   readonly output: string;
   /** Folder of the adapter or the model, the run's result. Absent when the run was stopped before its end. */
@@ -72,6 +112,8 @@ export interface RunResult {
   readonly steps: number;
   /** Why the run ended before its last step, where it did of itself. */
   readonly stopped?: string;
+  /** What asked the run to stop, where it did before its end: it can be resumed. */
+  readonly interrupted?: Interruption;
   /** The evaluation whose values the result has, where the best are kept. */
   readonly best?: Best;
   /** Number of rows in suspects.jsonl. */

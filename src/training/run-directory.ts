@@ -1,8 +1,10 @@
 /**
  * The run directory: everything that is known of a run, for the command line, a dashboard and a resumed run alike.
  *
- *   config.json  environment.json  data.json  metrics.jsonl  samples.jsonl  warnings.jsonl  suspects.jsonl
- *   checkpoints/step-000100/  sft/  best.json  outcome.json  adapter/ or model/
+ *   config.json  environment.json  data.json  metrics.jsonl  samples.jsonl  eval-rows.jsonl  warnings.jsonl  suspects.jsonl
+ *   checkpoints/step-000100/  sft/  running.json  stop  best.json  outcome.json  adapter/ or model/
+ *
+ * docs/design.md says what each holds.
  */
 
 import {
@@ -22,6 +24,7 @@ import type { LedgerReport } from "../data/ledger.ts";
 import { RunError } from "../errors.ts";
 import { type FlatConfig, flatConfig, incidental, type TrainingConfig } from "./config.ts";
 import type { Metrics, RunResult } from "./observer.ts";
+import { RunLock } from "./run-lock.ts";
 
 const LOGS = ["metrics.jsonl", "samples.jsonl", "warnings.jsonl"] as const;
 type Log = (typeof LOGS)[number];
@@ -29,11 +32,19 @@ type Log = (typeof LOGS)[number];
 /** How long each log was when a checkpoint was written, in bytes: what follows it is not part of a resumed run. A log that is not named had no line. */
 export type LogLengths = Readonly<Partial<Record<Log, number>>>;
 
-/** How a run ended, as `outcome.json` has it. */
-export type Outcome = Pick<RunResult, "step" | "steps" | "stopped" | "best" | "suspects">;
+/** How a run ended, as `outcome.json` has it: at its end, or where it was interrupted or failed and can be resumed. */
+export type Outcome = Pick<RunResult, "part" | "step" | "steps" | "stopped" | "interrupted" | "best" | "suspects"> & {
+  /** The message of the error that ended it. */
+  readonly error?: string;
+};
 
-export class RunDirectory {
+/** A file of this name asks the run to stop at its next step. */
+const STOP = "stop";
+
+export class RunDirectory implements Disposable {
   readonly path: string;
+  /** While this process works on the run. */
+  private lock: RunLock | undefined;
 
   private constructor(path: string) {
     this.path = path;
@@ -50,22 +61,32 @@ export class RunDirectory {
     }
   }
 
-  /** Makes the directory of a new run. Throws as refuseExisting. */
+  /** Makes the directory of a new run, to work on it until it is disposed of. Throws as refuseExisting. */
   static create(path: string, config: TrainingConfig): RunDirectory {
     RunDirectory.refuseExisting(path);
     const run = new RunDirectory(path);
     onDisk(path, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
+    run.begin();
     try {
       run.writeJson("config.json", flatConfig(config));
     } catch (error) {
       run.removeIfUnused();
+      run[Symbol.dispose]();
       throw error;
     }
     return run;
   }
 
-  /** Opens an interrupted run. Throws RunError where there is none, or it was started with other settings. */
+  /** Opens an interrupted run, to work on it until it is disposed of. Throws RunError as `open`, and where another process works on it. */
   static resume(path: string, config: TrainingConfig): RunDirectory {
+    const run = RunDirectory.open(path, config);
+    run.begin();
+    run.removeUnfinished();
+    return run;
+  }
+
+  /** Opens a run to read what it came to. Throws RunError where there is none, or it was started with other settings. */
+  static open(path: string, config: TrainingConfig): RunDirectory {
     const before = readRunConfig(path);
     const now = flatConfig(config);
     const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])];
@@ -78,9 +99,24 @@ export class RunDirectory {
         `${path}: can't be resumed with other settings (${changed.join("; ")}). Resume it with its own, or start a new run.`,
       );
     }
-    const run = new RunDirectory(path);
-    run.removeUnfinished();
-    return run;
+    return new RunDirectory(path);
+  }
+
+  private begin(): void {
+    this.lock = onDisk(this.path, () => RunLock.take(this.path));
+    rmSync(this.join(STOP), { force: true });
+  }
+
+  /** Lets go of the run that this process has worked on. A request to stop has come to its end with it. */
+  [Symbol.dispose](): void {
+    if (this.lock === undefined) return;
+    rmSync(this.join(STOP), { force: true });
+    this.lock[Symbol.dispose]();
+  }
+
+  /** Whether somebody has asked for the run to stop at its next step. */
+  get stopRequested(): boolean {
+    return existsSync(this.join(STOP));
   }
 
   join(...parts: string[]): string {
@@ -88,17 +124,24 @@ export class RunDirectory {
   }
 
   writeJson(name: string, value: unknown): void {
-    this.writeWhole(name, `${JSON.stringify(value, null, 2)}\n`);
+    this.writeWhole(name, () => [`${JSON.stringify(value, null, 2)}\n`]);
   }
 
   /** Writes a file of one JSON text a line, in the place of what it was. */
-  writeLines(name: string, values: readonly unknown[]): void {
-    this.writeWhole(name, values.map((value) => `${JSON.stringify(value)}\n`).join(""));
+  writeLines(name: string, values: Iterable<unknown>): void {
+    this.writeWhole(name, function* () {
+      for (const value of values) yield `${JSON.stringify(value)}\n`;
+    });
   }
 
-  private writeWhole(name: string, text: string): void {
+  private writeWhole(name: string, texts: () => Iterable<string>): void {
     const path = this.join(name);
-    onDisk(path, () => writeFileWhole(path, (write) => write(new TextEncoder().encode(text))));
+    const encoder = new TextEncoder();
+    onDisk(path, () =>
+      writeFileWhole(path, (write) => {
+        for (const text of texts()) write(encoder.encode(text));
+      }),
+    );
   }
 
   /** Writes `data.json`, each part what was read from one set of files. Throws RunError where the run had read something else. */
@@ -132,8 +175,12 @@ export class RunDirectory {
     if (this.read<Metrics>("metrics.jsonl").every(({ step }) => step === 0)) rmSync(this.path, { recursive: true });
   }
 
-  /** Removes what a killed process was writing: folders and files under the temporary names of `writeFolderWhole` and `writeFileWhole`. */
+  /**
+   * Removes what a killed process was writing, folders and files under the temporary names of `writeFolderWhole` and
+   * `writeFileWhole`, and what the run had come to before it went on.
+   */
   private removeUnfinished(): void {
+    rmSync(this.join("outcome.json"), { force: true });
     for (const folder of [this.path, this.join("checkpoints")]) {
       const names = existsSync(folder) ? readdirSync(folder) : [];
       for (const name of names.filter((x) => /\.tmp-\d+$/.test(x))) rmSync(join(folder, name), { recursive: true });

@@ -20,7 +20,7 @@ import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import { version } from "../version.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { TrainingConfig } from "./config.ts";
-import { RunLoop, summaryOf } from "./loop.ts";
+import { RunLoop } from "./loop.ts";
 import { planMemory, stepCost } from "./memory.ts";
 import { type PlannedRun, refuseLack } from "./memory-limit.ts";
 import { objectiveOf, rowNeeds } from "./methods.ts";
@@ -29,10 +29,12 @@ import type { RunObserver, RunPart, RunResult } from "./observer.ts";
 import type { PolicyShape } from "./policy.ts";
 import { hashOfExamples } from "./reference.ts";
 import { checkRegularization, markRegularization, type RunData } from "./regularization.ts";
-import { describeEnvironment, RunDirectory, readRunConfig } from "./run-directory.ts";
+import { describeEnvironment, type Outcome, RunDirectory, readRunConfig } from "./run-directory.ts";
+import { refuseRunning } from "./run-lock.ts";
 import { fetchSources, pinnedAs } from "./sources.ts";
 import { startingPolicy, startingShape } from "./start.ts";
 import { checkStopping } from "./stopping.ts";
+import { summaryOf } from "./summary.ts";
 import { firstPart } from "./supervised.ts";
 
 export interface RunControl {
@@ -43,16 +45,23 @@ export interface RunControl {
   readonly force?: boolean;
   /** Bytes of memory that the run may take; what the machine has available if not given. */
   readonly memoryLimit?: number;
-  /** When it aborts, the run finishes its step, writes a checkpoint and returns without a result. */
+  /** When it aborts, the run finishes its step, writes a checkpoint and returns without a result; a file `stop` in the run directory asks for the same. */
   readonly signal?: AbortSignal;
 }
 
 /** Tunes a model. Throws PreftuneError for everything that a user can mend, before anything is computed. */
 export async function tune(config: TrainingConfig, control: RunControl = {}): Promise<RunResult> {
-  return await tunePart(config, control, config.sftFirst ? "second" : undefined);
+  return await tunePart(config, control, config.sftFirst ? { part: "second" } : {});
 }
 
-async function tunePart(given: TrainingConfig, control: RunControl, part: RunPart | undefined): Promise<RunResult> {
+/** What a run is a part of, if it is. */
+interface Place {
+  readonly part?: RunPart;
+  /** The run directory in whose folder `sft` the first part is. */
+  readonly whole?: RunDirectory;
+}
+
+async function tunePart(given: TrainingConfig, control: RunControl, { part, whole }: Place): Promise<RunResult> {
   const objective = objectiveOf(given);
   checkStopping(given, objective);
   checkRegularization(given);
@@ -63,7 +72,8 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
   const asked = resume ? pinnedAs(readRunConfig(given.output), given) : given;
   const finished = resume ? finishedRun(asked) : undefined;
   if (finished) return finished;
-  if (!resume) RunDirectory.refuseExisting(asked.output);
+  if (resume) refuseRunning(asked.output);
+  else RunDirectory.refuseExisting(asked.output);
 
   observer?.onStage?.("opening");
   const { pinned, local } = await fetchSources(asked, { observer: observer?.onHub?.bind(observer), signal });
@@ -84,7 +94,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
   const available = control.memoryLimit ?? availableMemory();
   if (!force) refuseLack(planned, available);
 
-  const run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
+  using run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {
     run.writeJson("environment.json", describeEnvironment(version, config.threads));
     const { train, held, regularization } = opened;
@@ -93,8 +103,12 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
       ...(held && { eval: describeData(held) }),
       ...(regularization && { regularization: describeData(regularization) }),
     });
-    const tuned = before && (await tuneFirst({ ...before, ...pinned }, control));
-    if (tuned && tuned.result === undefined) return { ...tuned, output: config.output, part: "first" };
+    const tuned = before && (await tuneFirst({ ...before, ...pinned }, control, run));
+    if (tuned && tuned.result === undefined) {
+      const { step, steps, interrupted, suspects } = tuned;
+      run.writeJson("outcome.json", { part: "first", step, steps, interrupted, suspects } satisfies Outcome);
+      return { ...tuned, output: config.output, part: "first" };
+    }
     const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
     const { syncReference: every, threads } = config;
     const policy =
@@ -103,7 +117,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
         : await withMovingReference(start, { every, mixup, runtime: nodeRuntime, threads });
     observer?.onStage?.("compiling");
     const memory = { plan: planned.plan, available };
-    const options = { run, config, part, objective, policy, memory, ...opened, observer, signal };
+    const options = { run, whole, config, part, objective, policy, memory, ...opened, observer, signal };
     await using loop = await RunLoop.open(options, step);
     return { ...(await loop.run()), ...(part && { part }) };
   } catch (error) {
@@ -113,10 +127,10 @@ async function tunePart(given: TrainingConfig, control: RunControl, part: RunPar
 }
 
 /** Runs the first part, from where it was interrupted or to what it came to, if there is anything of it. */
-async function tuneFirst(config: TrainingConfig, control: RunControl): Promise<RunResult> {
+async function tuneFirst(config: TrainingConfig, control: RunControl, whole: RunDirectory): Promise<RunResult> {
   const resume = existsSync(join(config.output, "config.json"));
   if (!resume) rmSync(config.output, { recursive: true, force: true });
-  return await tunePart(config, { ...control, resume }, "first");
+  return await tunePart(config, { ...control, resume }, { part: "first", whole });
 }
 
 interface Plannable extends RunData {
@@ -162,7 +176,7 @@ function describeData({ examples, ledger }: LoadedPreferences) {
 
 /** The result of a run that has its result already. */
 function finishedRun(config: TrainingConfig): RunResult | undefined {
-  const run = RunDirectory.resume(config.output, config);
+  const run = RunDirectory.open(config.output, config);
   if (!run.hasResult(config)) return undefined;
   const outcome = run.readOutcome();
   const summary = summaryOf(run, outcome?.best);

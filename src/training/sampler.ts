@@ -1,6 +1,7 @@
 /**
  * What the policy says by itself: greedy answers of the reference and of the policy to the same few prompts, so that a
- * person can see the change, and answers drawn at temperature 1, on which the change is measured.
+ * person can see the change, and what either thinks of each token of them; and answers drawn at temperature 1, on which the
+ * change is measured.
  */
 
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -9,22 +10,31 @@ import { packedLength, planMicroBatches } from "../data/microbatch.ts";
 import { divergenceOnSample } from "../diagnostics/divergence.ts";
 import { estimate } from "../diagnostics/estimate.ts";
 import { repetition } from "../diagnostics/repetition.ts";
-import { nodeRuntime } from "../runtime/node.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { type Generation, Generator, stopTokens } from "../sampling/index.ts";
+import { type TokenPieces, trimPieces } from "../text/pieces.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { CompletionScore, Scorable } from "./engine.ts";
+import type { CompletionScore, Engine, Scorable } from "./engine.ts";
 import type { Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
+import { tokenScores } from "./token-scores.ts";
 
 export interface SamplerOptions {
   readonly policy: Policy;
   readonly tokenizer: Tokenizer;
+  readonly pieces: TokenPieces;
   readonly checkpoint: Checkpoint;
   readonly config: TrainingConfig;
   readonly examples: readonly TokenizedExample[];
-  /** The reference's scores of completions. */
-  readonly score: (examples: readonly Scorable[]) => Promise<readonly CompletionScore[]>;
+  readonly engine: Pick<Engine, "score">;
+  readonly runtime: Runtime;
+}
+
+/** An answer to a prompt: its tokens, and the pieces of text that they are. */
+interface Answer {
+  readonly ids: Int32Array;
+  readonly text: readonly string[];
 }
 
 /** What is heard of the policy at one evaluation. */
@@ -41,7 +51,7 @@ export class Sampler {
   private readonly shown: readonly Int32Array[];
   private readonly drawn: readonly Int32Array[];
   /** A reference that does not move answers once. */
-  private reference: readonly string[] | undefined;
+  private reference: readonly Answer[] | undefined;
 
   constructor(options: SamplerOptions) {
     this.o = options;
@@ -51,10 +61,13 @@ export class Sampler {
     this.drawn = Array.from({ length: config.klSamples }, (_, i) => examples[i % examples.length]!.prompt);
   }
 
-  /** Positions that the longest drawn answer may take with its prompt. */
-  static longest(examples: readonly TokenizedExample[], config: TrainingConfig): number {
-    const prompts = examples.slice(0, config.klSamples).map(({ prompt }) => prompt.length);
-    return Math.max(0, ...prompts) + config.sampleTokens;
+  /** Positions that the longest answer may take with its prompt; 0 where there are none. */
+  static longest(
+    examples: readonly TokenizedExample[],
+    { klSamples, samplePrompts, sampleTokens }: TrainingConfig,
+  ): number {
+    const answered = examples.slice(0, Math.max(klSamples, samplePrompts));
+    return answered.reduce((most, { prompt }) => Math.max(most, prompt.length + sampleTokens), 0);
   }
 
   /** Whether there is anything to be heard after this many steps. */
@@ -68,32 +81,46 @@ export class Sampler {
     if (!this.speaks(step)) return { samples: [], metrics: {} };
     if (this.o.policy.moving) this.reference = undefined;
     if (shows) this.reference ??= await this.generating("reference", (generator) => this.greedy(generator));
-    return this.generating("policy", async (generator) => ({
-      samples: shows ? this.samples(step, await this.greedy(generator)) : [],
+    const { answers, metrics } = await this.generating("policy", async (generator) => ({
+      answers: shows ? await this.greedy(generator) : [],
       metrics: this.drawn.length === 0 ? {} : await this.measure(generator),
     }));
+    return { samples: shows ? await this.samples(step, answers) : [], metrics };
   }
 
-  private samples(step: number, answers: readonly string[]): Sample[] {
+  private async samples(step: number, answers: readonly Answer[]): Promise<Sample[]> {
     const { moving } = this.o.policy;
-    return this.shown.map((prompt, i) => ({
-      step,
-      prompt: this.o.tokenizer.decode(prompt),
-      reference: this.reference![i]!,
-      policy: answers[i]!,
-      ...(moving && { reference_step: moving.since(step) }),
-    }));
+    const both = this.shown.map((prompt, i) => ({ prompt, completions: [this.reference![i]!.ids, answers[i]!.ids] }));
+    const policy = await this.score("policy", both);
+    const reference = await this.score("reference", both);
+    const tokens = (text: readonly string[], i: number, completion: number) => {
+      const logps = { policy: policy[i]![completion]!.tokens, reference: reference[i]![completion]!.tokens };
+      return tokenScores(text, logps);
+    };
+    return this.shown.map((prompt, i) => {
+      const [before, after] = [this.reference![i]!.text, answers[i]!.text];
+      return {
+        step,
+        prompt: this.o.tokenizer.decode(prompt),
+        reference: before.join(""),
+        policy: after.join(""),
+        reference_tokens: tokens(before, i, 0),
+        policy_tokens: tokens(after, i, 1),
+        ...(moving && { reference_step: moving.since(step) }),
+      };
+    });
   }
 
-  private async greedy(generator: Generator): Promise<string[]> {
-    const { tokenizer, config } = this.o;
+  private async greedy(generator: Generator): Promise<Answer[]> {
+    const { tokenizer, pieces, config } = this.o;
     const answers = await generator.generate(this.shown, {
       maxNewTokens: config.sampleTokens,
       stopTokens: this.stops,
     });
-    return answers.map(({ tokens }, i) =>
-      tokenizer.decodeAfter(this.shown[i]!, tokens, { skipSpecialTokens: true }).trim(),
-    );
+    return answers.map(({ tokens }, i) => {
+      const text = tokenizer.decodeAfter(this.shown[i]!, tokens, { skipSpecialTokens: true });
+      return { ids: Int32Array.from(tokens), text: trimPieces(pieces.of(tokens, text)) };
+    });
   }
 
   /** Draws answers, with the same random numbers at every evaluation, so that what differs is the policy. */
@@ -117,21 +144,33 @@ export class Sampler {
       prompt: this.drawn[i]!,
       completions: [Int32Array.from(tokens)],
     }));
-    const divergences = new Array<number>(answers.length);
+    const scores = await this.score("reference", examples);
+    return answers.map(({ logps }, i) => divergenceOnSample(logps, scores[i]![0]!.tokens));
+  }
+
+  /** The scores of each example's completions, computed in packed micro-batches. */
+  private async score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[][]> {
+    const scores = new Array<CompletionScore[]>(examples.length);
     for (const indices of planMicroBatches(examples.map(packedLength), this.o.config.microBatchTokens)) {
-      const scores = await this.o.score(indices.map((i) => examples[i]!));
-      indices.forEach((i, place) => {
-        divergences[i] = divergenceOnSample(answers[i]!.logps, scores[place]!.tokens);
-      });
+      const found = await this.o.engine.score(
+        who,
+        indices.map((i) => examples[i]!),
+      );
+      let start = 0;
+      for (const i of indices) {
+        const end = start + examples[i]!.completions.length;
+        scores[i] = found.slice(start, end);
+        start = end;
+      }
     }
-    return divergences;
+    return scores;
   }
 
   private async generating<T>(who: "policy" | "reference", use: (generator: Generator) => Promise<T>): Promise<T> {
-    const { policy, config } = this.o;
+    const { policy, config, runtime } = this.o;
     await using generator = await Generator.create({
       model: policy.model,
-      runtime: nodeRuntime,
+      runtime,
       parameters: who === "policy" ? policy.parameters : policy.referenceParameters,
       weights: who === "policy" ? policy.weights : policy.referenceWeights,
       threads: config.threads,

@@ -38,7 +38,7 @@ export class StepOrder {
   private readonly passes: Passes;
 
   constructor(
-    examples: number,
+    private readonly examples: number,
     private readonly config: Pick<TrainingConfig, "batchSize" | "epochs" | "maxSteps" | "shuffle" | "seed">,
   ) {
     this.passes = new Passes(examples, config, SHUFFLE);
@@ -52,6 +52,13 @@ export class StepOrder {
     const epoch = Math.floor(step / this.stepsPerEpoch);
     const start = (step % this.stepsPerEpoch) * this.config.batchSize;
     return Array.from(this.passes.order(epoch).subarray(start, start + this.config.batchSize));
+  }
+
+  /** How many examples so many steps have taken, each as often as it came. */
+  seen(steps: number): number {
+    const epochs = Math.floor(steps / this.stepsPerEpoch);
+    const within = Math.min((steps % this.stepsPerEpoch) * this.config.batchSize, this.examples);
+    return epochs * this.examples + within;
   }
 }
 

@@ -32,5 +32,5 @@ export function interruptAfter(count: number | undefined, control: RunControl = 
 
 /** Metrics without what the clock says, which differs from run to run. */
 export function timeless<T extends object>(metrics: T): T {
-  return { ...metrics, examples_per_second: 0, tokens_per_second: 0 };
+  return { ...metrics, examples_per_second: 0, tokens_per_second: 0, time: 0, memory_bytes: 0 };
 }

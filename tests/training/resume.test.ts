@@ -62,6 +62,7 @@ function contents(name: string) {
   return {
     metrics: metricsOf(name),
     samples: readIfThere(name, "samples.jsonl"),
+    evalRows: readIfThere(name, "eval-rows.jsonl"),
     reference: readIfThere(name, "reference.jsonl"),
     data: read(name, "data.json"),
     warnings: readIfThere(name, "warnings.jsonl"),

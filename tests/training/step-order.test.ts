@@ -54,6 +54,25 @@ describe("an epoch", () => {
 });
 
 describe("the number of steps", () => {
+  it("tells how many examples they have taken", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 3 }),
+        (examples, batchSize, epochs) => {
+          const order = new StepOrder(examples, { ...settings, batchSize, epochs });
+          let taken = 0;
+          all(order).forEach((indices, step) => {
+            expect(order.seen(step)).toBe(taken);
+            taken += indices.length;
+          });
+          expect(order.seen(order.steps)).toBe(examples * epochs);
+        },
+      ),
+    );
+  });
+
   it("is that of the epochs", () => {
     expect(new StepOrder(9, { ...settings, epochs: 3 })).toMatchObject({ steps: 9, epochs: 3 });
   });

@@ -126,6 +126,9 @@ describe("samples of the policy", () => {
       "eval_samples/repetition",
       "eval_samples/ended",
       "eval_samples/lengths",
+      "time",
+      "examples",
+      "memory_bytes",
     ]);
   });
 

@@ -47,7 +47,11 @@ export function comparisonLines(
 const narrowestColumn = 28;
 
 /** A prompt with the reference's answer and the policy's, side by side where there is room. */
-export function sampleLines(sample: Sample, width: number, paint: Paint = plain): string[] {
+export function sampleLines(
+  sample: Omit<Sample, "step" | "reference_tokens" | "policy_tokens">,
+  width: number,
+  paint: Paint = plain,
+): string[] {
   const { prompt, reference, policy, reference_step: since = 0 } = sample;
   const before = since === 0 ? "before" : `step ${since}`;
   const gap = " │ ";
