@@ -3,22 +3,13 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  impliedReward,
-  optimalPolicy,
-  policyDivergence,
-  regularizedReward,
-} from "../../src/objectives/regularized-reward.ts";
+import { regularizedReward } from "../../src/objectives/regularized-reward.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
-import { add, exp, gradients, input, logSumExp, mul, reduceSum, reshape, sub } from "../../src/tensor/index.ts";
+import { gradients, input, logSumExp, reduceSum, sub } from "../../src/tensor/index.ts";
 import { evaluate, expectClose } from "../support/programs.ts";
+import { type Problem, solve } from "./answers.ts";
 
-interface Problem {
-  readonly reference: readonly number[];
-  readonly rewards: readonly number[];
-  readonly beta: number;
-}
 interface Scores {
   readonly expectedReward: number;
   readonly divergence: number;
@@ -33,42 +24,6 @@ interface Golden extends Problem {
 const golden = JSON.parse(
   readFileSync(new URL("../golden/objectives/regularized-reward.json", import.meta.url), "utf8"),
 ) as Golden[];
-
-/** Everything there is to know of a problem and of policies, probabilities of its answers. */
-async function solve(
-  { reference, rewards, beta }: Problem,
-  policies: readonly (readonly number[])[],
-  runtime = interpreter,
-) {
-  const answers = { reference: input("reference", ["A"]), rewards: input("rewards", ["A"]), beta: input("beta", []) };
-  const given = input("policies", ["N", "A"]);
-  const { policy, logPartition } = optimalPolicy(answers);
-  const best = regularizedReward(reshape(policy, [1, "A"]), answers);
-  const array = (dims: readonly number[], values: readonly number[]) => {
-    return { dims, data: runtime === interpreter ? Float64Array.from(values) : Float32Array.from(values) };
-  };
-  const count = reference.length;
-  const values = await evaluate(
-    {
-      ...regularizedReward(given, answers),
-      fromOptimum: policyDivergence(given, policy),
-      optimum: exp(policy),
-      logPartition,
-      bestReward: best.expectedReward,
-      bestDivergence: best.divergence,
-      bestObjective: best.objective,
-      recovered: add(impliedReward(policy, answers), mul(answers.beta, logPartition)),
-    },
-    {
-      reference: array([count], reference.map(Math.log)),
-      rewards: array([count], rewards),
-      beta: array([], [beta]),
-      policies: array([policies.length, count], policies.flat().map(Math.log)),
-    },
-    runtime,
-  );
-  return values as Record<keyof typeof values, number[]>;
-}
 
 const SIZE = 6;
 const weights = fc.array(fc.double({ min: 0.001, max: 1, noNaN: true }), { minLength: SIZE, maxLength: SIZE });
@@ -97,12 +52,12 @@ describe("golden numbers", () => {
     async (_, runtime, within) => {
       for (const { policy, scores, optimum, optimumScores, ...given } of golden) {
         const actual = await solve(given, [policy], runtime);
-        expectClose(actual.optimum!, optimum, within);
+        expectClose(actual.optimum, optimum, within);
         for (const name of ["expectedReward", "divergence", "objective"] as const)
-          expectClose(actual[name]!, [scores[name]], within);
-        expectClose(actual.bestReward!, [optimumScores.expectedReward], within);
-        expectClose(actual.bestDivergence!, [optimumScores.divergence], within);
-        expectClose(actual.bestObjective!, [optimumScores.objective], within);
+          expectClose(actual[name], [scores[name]], within);
+        expectClose(actual.bestReward, [optimumScores.expectedReward], within);
+        expectClose(actual.bestDivergence, [optimumScores.divergence], within);
+        expectClose(actual.bestObjective, [optimumScores.objective], within);
       }
     },
   );
@@ -116,12 +71,12 @@ describe("the optimum", () => {
         fc.array(fc.oneof(distribution, sparse), { minLength: 1, maxLength: 8 }),
         async (given, policies) => {
           const { optimum, bestObjective, objective, fromOptimum } = await solve(given, policies);
-          expectClose([optimum!.reduce((a, b) => a + b, 0)], [1], 1e-12);
+          expectClose([optimum.reduce((a, b) => a + b, 0)], [1], 1e-12);
           const scale = 10 + 10 * given.beta;
-          for (const [i, score] of objective!.entries()) {
-            const gap = bestObjective![0]! - score;
+          for (const [i, score] of objective.entries()) {
+            const gap = bestObjective[0]! - score;
             expect(gap).toBeGreaterThanOrEqual(-1e-13 * scale);
-            expectClose([gap], [given.beta * fromOptimum![i]!], 1e-11, { floor: scale });
+            expectClose([gap], [given.beta * fromOptimum[i]!], 1e-11, { floor: scale });
           }
         },
       ),
@@ -133,7 +88,7 @@ describe("the optimum", () => {
     await fc.assert(
       fc.asyncProperty(problem, async (given) => {
         const { bestObjective, logPartition } = await solve(given, [given.reference]);
-        expectClose(bestObjective!, [given.beta * logPartition![0]!], 1e-11, { floor: 10 + 10 * given.beta });
+        expectClose(bestObjective, [given.beta * logPartition[0]!], 1e-11, { floor: 10 + 10 * given.beta });
       }),
     );
   });
@@ -152,7 +107,7 @@ describe("the optimum", () => {
             reference: { dims: [SIZE], data: Float64Array.from(given.reference, Math.log) },
             rewards: { dims: [SIZE], data: Float64Array.from(given.rewards) },
             // An answer whose probability is rounded to 0 has no logarithm, and no slope either.
-            logits: { dims: [1, SIZE], data: Float64Array.from(optimum!, (p) => Math.log(Math.max(p, 1e-300))) },
+            logits: { dims: [1, SIZE], data: Float64Array.from(optimum, (p) => Math.log(Math.max(p, 1e-300))) },
           },
         );
         expectClose(values.slope!, new Array(SIZE).fill(0), 1e-11, { floor: 10 + 10 * given.beta });
@@ -164,7 +119,7 @@ describe("the optimum", () => {
     await fc.assert(
       fc.asyncProperty(problem, async (given) => {
         const { recovered } = await solve(given, [given.reference]);
-        expectClose(recovered!, given.rewards, 1e-11, { floor: 10 + 10 * given.beta });
+        expectClose(recovered, given.rewards, 1e-11, { floor: 10 + 10 * given.beta });
       }),
     );
   });
@@ -174,7 +129,7 @@ describe("the optimum", () => {
       fc.asyncProperty(problem, fc.double({ min: -5, max: 5, noNaN: true }), async (given, constant) => {
         const shifted = { ...given, rewards: given.rewards.map((reward) => reward + constant) };
         const [one, other] = [await solve(given, [given.reference]), await solve(shifted, [given.reference])];
-        expectClose(other.optimum!, one.optimum!, 1e-10);
+        expectClose(other.optimum, one.optimum, 1e-10);
       }),
     );
   });
@@ -185,20 +140,20 @@ describe("the limits of beta", () => {
 
   it("large: the reference", async () => {
     const { optimum, bestDivergence } = await solve({ ...given, beta: 1e7 }, [given.reference]);
-    expectClose(optimum!, given.reference, 1e-6);
-    expectClose(bestDivergence!, [0], 1e-12);
+    expectClose(optimum, given.reference, 1e-6);
+    expectClose(bestDivergence, [0], 1e-12);
   });
 
   it("small: the best answer alone, at the price of its surprise to the reference", async () => {
     const { optimum, bestReward, bestDivergence } = await solve({ ...given, beta: 1e-3 }, [given.reference]);
-    expectClose(optimum!, [0, 0, 0, 1], 1e-12);
-    expectClose(bestReward!, [2], 1e-12);
-    expectClose(bestDivergence!, [-Math.log(0.05)], 1e-12);
+    expectClose(optimum, [0, 0, 0, 1], 1e-12);
+    expectClose(bestReward, [2], 1e-12);
+    expectClose(bestDivergence, [-Math.log(0.05)], 1e-12);
   });
 
   it("small, with two that are best: both, as the reference has them", async () => {
     const { optimum } = await solve({ ...given, rewards: [2, -1, 1, 2], beta: 1e-3 }, [given.reference]);
-    expectClose(optimum!, [0.5 / 0.55, 0, 0, 0.05 / 0.55], 1e-12);
+    expectClose(optimum, [0.5 / 0.55, 0, 0, 0.05 / 0.55], 1e-12);
   });
 });
 
@@ -206,8 +161,8 @@ describe("policies", () => {
   it("may leave answers out", async () => {
     const given = { reference: [0.5, 0.3, 0.2], rewards: [1, 2, 3], beta: 0.5 };
     const { expectedReward, divergence, objective } = await solve(given, [[0, 0, 1], given.reference]);
-    expectClose(expectedReward!, [3, 1.7], 1e-14);
-    expectClose(divergence!, [-Math.log(0.2), 0], 1e-14);
-    expectClose(objective!, [3 + 0.5 * Math.log(0.2), 1.7], 1e-14);
+    expectClose(expectedReward, [3, 1.7], 1e-14);
+    expectClose(divergence, [-Math.log(0.2), 0], 1e-14);
+    expectClose(objective, [3 + 0.5 * Math.log(0.2), 1.7], 1e-14);
   });
 });
