@@ -35,8 +35,13 @@ const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; read
   export: { imports: [...BELOW_TRAINING, "training"] },
   inspection: { imports: [...BELOW_TRAINING, "training"] },
   demo: { imports: [...BELOW_TRAINING, "training", "evaluation"] },
-  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "inspection", "demo"] },
+  browser: { imports: [...BELOW_TRAINING, "training", "demo"] },
+  dashboard: { imports: ["checkpoints"], types: ["data", "diagnostics"] },
+  cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "inspection", "demo", "dashboard"] },
 };
+
+/** Packages that need neither Node nor the engine. */
+const EVERYWHERE = /^(zod|@bufbuild\/.+|@huggingface\/(tokenizers|jinja))$/;
 
 interface Import {
   readonly from: string;
@@ -88,7 +93,7 @@ describe("the rooms of the house", () => {
     expect(users.filter(({ file }) => roomOf(file) !== "runtime")).toEqual([]);
   });
 
-  it.each(["tensor/index.ts", "objectives/index.ts", "runtime/interpreter.ts"])(
+  it.each(["tensor/index.ts", "objectives/index.ts", "runtime/interpreter.ts", "browser/index.ts"])(
     "keep %s, which a browser loads, free of Node and of the engine",
     (entry) => {
       const reached = new Set([join(SRC, entry)]);
@@ -101,7 +106,7 @@ describe("the rooms of the house", () => {
         }
       }
       expect([...reached].every(existsSync)).toBe(true);
-      expect([...packages].filter((name) => name !== "zod" && !name.startsWith("@bufbuild/"))).toEqual([]);
+      expect([...packages].filter((name) => !EVERYWHERE.test(name))).toEqual([]);
     },
   );
 });

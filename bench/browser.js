@@ -1,0 +1,75 @@
+// How fast the embedded example is tuned in Chromium, by WebAssembly on one thread and on several, and by WebGPU where there is
+// an adapter: node bench/browser.js [--steps 5] [--threads 1,2] [--webgpu]
+
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { build, preview } from "vite";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const { values: given } = parseArgs({
+  options: {
+    steps: { type: "string", default: "5" },
+    threads: { type: "string", default: "1,2" },
+    webgpu: { type: "boolean", default: false },
+  },
+});
+const steps = Number(given.steps);
+const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
+const folder = mkdtempSync(join(tmpdir(), "preftune-bench-"));
+await build({
+  configFile: false,
+  root: ROOT,
+  logLevel: "error",
+  publicDir: false,
+  build: {
+    outDir: folder,
+    target: "es2023",
+    rolldownOptions: { input: join(ROOT, "tests/browser/page.ts"), output: { entryFileNames: "page.js" } },
+  },
+});
+writeFileSync(join(folder, "index.html"), '<!doctype html><script type="module" src="page.js"></script>');
+cpSync(join(ROOT, "node_modules/onnxruntime-web/dist"), join(folder, "engine"), { recursive: true });
+cpSync(join(ROOT, "examples/film-reviews"), join(folder, "film-reviews"), { recursive: true });
+const server = await preview({
+  configFile: false,
+  root: tmpdir(),
+  build: { outDir: folder },
+  preview: { host: "127.0.0.1", port: 0, headers: isolation },
+});
+const [url] = server.resolvedUrls.local;
+
+async function measure(runtime, graphics) {
+  const executablePath = process.env.PREFTUNE_CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", ...graphics] });
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    const ask = (name, value) => page.evaluate(([name, value]) => globalThis.testPage.ask(name, value), [name, value]);
+    const started = performance.now();
+    const { engine } = await ask("open", { runtime: { files: "/engine/", ...runtime } });
+    const opening = (performance.now() - started) / 1000;
+    await ask("next", 1);
+    const metrics = await ask("next", steps);
+    const rates = metrics.map(({ examples_per_second: rate }) => rate).sort((a, b) => a - b);
+    const [median, best] = [rates[Math.floor(rates.length / 2)], rates.at(-1)];
+    const what = engine.device === "webgpu" ? `WebGPU (${engine.adapter})` : `WebAssembly, ${engine.threads} threads`;
+    const show = (rate) => `${rate.toFixed(1)} pairs/s, ${(rate / 16).toFixed(2)} steps/s`;
+    console.log(`${what}: median ${show(median)}; best ${show(best)}; ready after ${opening.toFixed(1)} s`);
+  } finally {
+    await browser.close();
+  }
+}
+
+try {
+  for (const threads of given.threads.split(",").map(Number)) await measure({ threads }, ["--disable-gpu"]);
+  const webGpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+  if (given.webgpu) await measure({ device: "webgpu" }, webGpu);
+} finally {
+  await server.close();
+  rmSync(folder, { recursive: true });
+}
