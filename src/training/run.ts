@@ -9,6 +9,7 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { refuseWeights } from "../data/sources.ts";
+import { limitsWithin } from "../data/truncate.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
 import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
@@ -153,8 +154,7 @@ function planRun(
 }
 
 async function loadData(config: TrainingConfig, objective: Objective, model: LanguageModel, tokenizer: Tokenizer) {
-  const maxLength = Math.min(config.maxLength, model.maxPositions);
-  const options = { ...config, tokenizer, maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) };
+  const options = { ...config, tokenizer, ...limitsWithin(config, model.maxPositions) };
   const needs = rowNeeds(config, objective);
   const train = await loadExamples(needs, { ...options, files: config.data, find: datasetFinder("training") });
   const heldOut = { ...options, limit: undefined, find: datasetFinder("evaluation"), trainedOn: train.known };
