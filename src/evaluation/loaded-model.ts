@@ -20,6 +20,8 @@ import { type GenerateOptions, type Generation, Generator, stopTokens } from "..
 import { type PromptOptions, promptIds } from "../text/boundary.ts";
 import type { Content } from "../text/chat.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
+import { availableMemory } from "../training/available-memory.ts";
+import { refuseLargeModel } from "../training/memory-limit.ts";
 import { continuedPolicy } from "../training/policy.ts";
 
 export interface LoadModelOptions {
@@ -27,6 +29,10 @@ export interface LoadModelOptions {
   readonly adapter?: string | undefined;
   /** Threads of the engine; all cores if not given. */
   readonly threads?: number | undefined;
+  /** Open it even where its weights take more memory than there is. */
+  readonly force?: boolean | undefined;
+  /** Bytes of memory that the weights may take; what the machine has available if not given. */
+  readonly memoryLimit?: number | undefined;
   /** How what is named on the hub is fetched. */
   readonly hub?: HubOptions | undefined;
 }
@@ -53,12 +59,12 @@ export interface OpenedModel {
 
 /**
  * Opens a model that scores completions by log-probabilities, or one that scores them by rewards. Throws CheckpointError, HubError,
- * ConfigError for a model of the other kind and for an adapter that does not fit.
+ * ConfigError for a model of the other kind, one that is too large, and an adapter that does not fit.
  */
 export async function openModel(
   path: string,
   scores: ScoreKind,
-  { adapter, threads, hub }: LoadModelOptions,
+  { adapter, threads, force = false, memoryLimit, hub }: LoadModelOptions,
 ): Promise<OpenedModel> {
   const found = await resolveModel(path, hub);
   const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
@@ -66,6 +72,7 @@ export async function openModel(
   const model = modelFor(checkpoint);
   if (scores === "reward") refuseLanguageModel(model, path);
   else refuseRewardModel(model, path);
+  if (!force) refuseLargeModel(model, path, memoryLimit ?? availableMemory());
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const weights = loadWeights(checkpoint, model);
   const base = { parameters: checkpointParameters(model.weights), weights };

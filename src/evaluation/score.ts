@@ -35,6 +35,7 @@ export const scoreSchema = z.strictObject({
   onBadRow,
   threads,
   microBatchTokens,
+  force: z.boolean().default(false).describe("open the model even where its weights take more memory than there is"),
 });
 
 /** An adapter is put on the language model that it was trained on; a reward model has none. */
@@ -96,7 +97,7 @@ export async function scoreRewards(
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
   const settings = settle(rewardScoreSchema, options);
-  const model = await openModel(settings.model, "reward", { threads: settings.threads });
+  const model = await openModel(settings.model, "reward", settings);
   return scoreWith(model, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
 }
 

@@ -1,13 +1,17 @@
-/** A run that needs more memory than there is: refused before a weight is read, with what it is needed for and what lowers it. */
+/** What needs more memory than there is: refused before a weight is read, with what it is needed for and what lowers it. */
 
 import type { TokenizedExample } from "../data/example.ts";
 import { longestSequence, packedLength } from "../data/microbatch.ts";
 import { shorten } from "../data/truncate.ts";
 import { ConfigError } from "../errors.ts";
+import type { LanguageModel } from "../models/index.ts";
+import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type MemoryPlan, type MemoryWork, planMemory, stepCost } from "./memory.ts";
+import { BASE_BYTES, FLOAT, type MemoryPlan, type MemoryWork, planMemory, stepCost } from "./memory.ts";
 import { startingShape } from "./start.ts";
+
+const ELSEWHERE = "a smaller model, or a machine with more memory";
 
 export interface PlannedRun {
   readonly plan: MemoryPlan;
@@ -23,6 +27,16 @@ export function refuseLack(run: PlannedRun, available: number): void {
   throw new ConfigError(
     `${config.model}: this run needs about ${bytesText(plan.total)} of memory, and ${bytesText(available)} are available. ` +
       `It takes ${partsText(plan)}. ${advice(run, available)} --force tries it as it is.`,
+  );
+}
+
+/** Throws ConfigError where the model's weights alone take more than `available` bytes. */
+export function refuseLargeModel(model: LanguageModel, path: string, available: number): void {
+  const weights = FLOAT * parameterCount(model);
+  if (weights + BASE_BYTES <= available) return;
+  throw new ConfigError(
+    `${path}: its weights take ${bytesText(weights)} of memory in float32, and ${bytesText(available)} are available. ` +
+      `Take ${ELSEWHERE}. --force tries it as it is.`,
   );
 }
 
@@ -42,15 +56,14 @@ function partsText({ weights, training, activations, engine }: MemoryPlan): stri
 
 function advice(run: PlannedRun, available: number): string {
   const { plan, config } = run;
-  const elsewhere = "a smaller model, or a machine with more memory";
   if (config.tuning === "lora" && plan.weights + plan.engine > available)
-    return `The weights alone are too many: take ${elsewhere}.`;
+    return `The weights alone are too many: take ${ELSEWHERE}.`;
   const helpful = alternatives(run, available).filter(([, total]) => total < 0.98 * plan.total);
   const enough = helpful.filter(([, total]) => total <= available);
   const ways = (enough.length > 0 ? enough : helpful).map(([flag, total]) => `${flag} (about ${bytesText(total)})`);
   if (enough.length > 0) return `It would fit with ${ways.join(", or with ")}.`;
-  if (ways.length === 0) return `Take ${elsewhere}.`;
-  return `Less is needed with ${ways.join(", ")}; none of that is enough alone: combine them, or take ${elsewhere}.`;
+  if (ways.length === 0) return `Take ${ELSEWHERE}.`;
+  return `Less is needed with ${ways.join(", ")}; none of that is enough alone: combine them, or take ${ELSEWHERE}.`;
 }
 
 /** Settings that may lower the memory, and what it would be with each. */

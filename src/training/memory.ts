@@ -15,9 +15,10 @@ import type { PolicyShape } from "./policy.ts";
 import { needsReferenceRows } from "./row-statistics.ts";
 import { scoreProgram } from "./step.ts";
 
-const FLOAT = 4;
+/** Bytes of a number. */
+export const FLOAT = 4;
 /** Node with the engine's library, and what a compiled operation takes: measured (bench/estimates.js). */
-const BASE_BYTES = 155e6;
+export const BASE_BYTES = 155e6;
 const OPERATION_BYTES = 12e3;
 
 /** What the programs of a run cost. */

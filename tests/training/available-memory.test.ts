@@ -1,18 +1,18 @@
 /** How much memory there is for this process: the system's, within the limits of control groups of either version. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { freemem, tmpdir, totalmem } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { availableMemory, controlGroupRoom } from "../../src/training/available-memory.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-groups-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
+const { at } = scratchFolder();
 
 let count = 0;
 /** A root folder with these files in it. */
 function rootWith(files: Readonly<Record<string, string>>): string {
-  const root = join(scratch, String(count++));
+  const root = at(String(count++));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), `${text}\n`);

@@ -1,12 +1,11 @@
 /** What is said of a run that needs more memory than there is, and that it is said before anything is read or written. */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { ConfigError } from "../../src/errors.ts";
+import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { planMemory, stepCost } from "../../src/training/memory.ts";
 import { refuseLack } from "../../src/training/memory-limit.ts";
@@ -15,6 +14,7 @@ import type { RunResult, RunSummary } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
 import { startingShape } from "../../src/training/start.ts";
 import { type DpoOptions, dpo, reward, sft } from "../../src/training/tuners.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 
 const llama: JsonObject = {
@@ -100,9 +100,7 @@ describe("a run that needs more memory than there is", () => {
   });
 });
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-limit-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...names: string[]) => join(folder, ...names);
+const { at } = scratchFolder();
 const model = writeTinyModel(at("model"));
 const data = writePairs(at("pairs.jsonl"), 4);
 const options = (output: string) => ({
@@ -167,5 +165,18 @@ describe("a run of any method", () => {
     const { total, ...parts } = summary!.memory;
     expect(Object.keys(parts)).toEqual(["weights", "training", "activations", "engine"]);
     expect(total).toBeLessThan(summary!.availableMemory);
+  });
+});
+
+describe("a model that is opened to score or to write", () => {
+  it("is refused where its weights alone take more memory than there is, unless by force", async () => {
+    const refused = loadModel(model, { memoryLimit: LITTLE });
+    await expect(refused).rejects.toThrow(
+      `${model}: its weights take 1 MB of memory in float32, and 50 MB are available. Take a smaller model, or a machine with more memory. --force tries it as it is.`,
+    );
+    await using loaded = await loadModel(model, { memoryLimit: LITTLE, force: true });
+    expect(loaded.model.family).toBe("llama");
+    await using fits = await loadModel(model, { memoryLimit: 200e6 });
+    expect(fits.model.family).toBe("llama");
   });
 });

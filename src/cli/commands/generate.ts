@@ -4,6 +4,7 @@ import { z } from "zod";
 import { loadPrompts } from "../../data/load.ts";
 import { ConfigError } from "../../errors.ts";
 import { type Answer, type AnswerOptions, type LoadedModel, loadModel } from "../../evaluation/loaded-model.ts";
+import { scoreSchema } from "../../evaluation/score.ts";
 import { datasetFinder } from "../../hub/index.ts";
 import { promptIds } from "../../text/boundary.ts";
 import type { Content } from "../../text/chat.ts";
@@ -38,6 +39,7 @@ const schema = z.strictObject({
   seed: trainingShape.seed,
   json: z.boolean().default(false).describe("print one JSON object a prompt"),
   threads: trainingShape.threads,
+  force: scoreSchema.shape.force,
 });
 
 export const generateCommand: CommandDefinition<typeof schema> = {
@@ -59,7 +61,7 @@ export const generateCommand: CommandDefinition<typeof schema> = {
       raw: true,
     },
     Sampling: { maxNewTokens: true, temperature: true, topP: true, seed: true },
-    Output: { json: true, threads: true },
+    Output: { json: true, threads: true, force: true },
   },
   examples: [
     'preftune generate --model SmolLM2-135M-Instruct.gguf --adapter runs/first/adapter --prompt "What is a fjord?"',

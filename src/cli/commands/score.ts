@@ -47,7 +47,7 @@ export const scoreCommand: CommandDefinition<typeof schema> = {
       onBadRow: true,
     },
     Length: lengthFlags,
-    Machine: { threads: true, microBatchTokens: true },
+    Machine: { threads: true, microBatchTokens: true, force: true },
   },
   examples: [
     "preftune score --model SmolLM2-135M-Instruct.gguf --data pairs.jsonl --output scores.jsonl",
