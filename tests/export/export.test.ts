@@ -1,9 +1,7 @@
 /** Exports in every format: what is merged is checked, what can't be is refused, and the card says what was done. */
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { licenseOf } from "../../src/checkpoints/license.ts";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
@@ -14,11 +12,10 @@ import { modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { Random } from "../../src/random.ts";
 import { writeRewardModel } from "../support/reward-model.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { writeTinyModel } from "../support/tiny-model.ts";
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-export-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
-const at = (name: string) => join(scratch, name);
+const { at } = scratchFolder();
 const model = writeTinyModel(at("model"));
 
 /** An adapter on two layers of the tiny model, with numbers of this size. */

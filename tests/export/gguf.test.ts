@@ -3,11 +3,10 @@
  * tests/reference/export_roundtrip.py.
  */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Checkpoint, JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { readEntries } from "../../src/checkpoints/gguf-entries.ts";
 import { writeCheckpoint } from "../../src/checkpoints/huggingface.ts";
@@ -19,14 +18,13 @@ import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { families, familyWeights } from "../models/families.ts";
 import { compileScorer } from "../models/golden.ts";
 import { expectClose } from "../support/programs.ts";
+import { scratchFolder } from "../support/scratch.ts";
+import { STORIES, sharedMissing } from "../support/shared.ts";
 import { writeTinyModel } from "../support/tiny-model.ts";
 
-const STORIES = fileURLToPath(new URL("../../../shared/models/stories260K", import.meta.url));
 const TINY_GGUF = fileURLToPath(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-gguf-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
-const at = (name: string) => join(scratch, name);
+const { at, folder: scratch } = scratchFolder();
 const model = writeTinyModel(at("model"));
 
 const TEXTS = [
@@ -96,7 +94,7 @@ describe("a Hugging Face folder as GGUF", () => {
   });
 
   test("of stories260K keeps SentencePiece's tokens", async (context) => {
-    context.skip(!existsSync(STORIES), "../shared is absent");
+    context.skip(sharedMissing, "../shared is absent");
     using original = await openCheckpoint(STORIES);
     using again = await exported("stories.gguf", { model: STORIES });
     for (const name of original.tensors.keys()) expect(again.read(name), name).toEqual(original.read(name));

@@ -1,11 +1,10 @@
 /** ONNX folders that preftune writes, loaded and generated from by transformers.js, the package that they are for. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AutoModelForCausalLM, AutoTokenizer, env, Tensor } from "@huggingface/transformers";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import { exportModel } from "../../src/export/export.ts";
@@ -14,13 +13,12 @@ import { checkpointParameters, loadWeights, modelFor } from "../../src/models/in
 import { mergedWeights } from "../../src/models/merge.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import { Generator } from "../../src/sampling/index.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../examples/film-reviews/model", import.meta.url));
 const PROMPTS = ["Write a review of the film.", "The acting was", "A long prompt. ".repeat(20)];
 
-const scratch = mkdtempSync(join(tmpdir(), "preftune-onnx-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
-const at = (name: string) => join(scratch, name);
+const { at, folder: scratch } = scratchFolder();
 
 interface Answer {
   readonly prompt: number[];

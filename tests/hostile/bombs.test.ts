@@ -1,9 +1,8 @@
 /** Small files that claim, or unpack to, more than any machine has. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { loadPreferences } from "../../src/data/load.ts";
@@ -11,10 +10,10 @@ import { PreftuneError } from "../../src/errors.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { ggufBytes, safetensorsBytes, text, u32, u64 } from "../checkpoints/fixtures.ts";
+import { scratchFolder } from "../support/scratch.ts";
 import { byteFiles } from "../text/tokenizers.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-bombs-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, at } = scratchFolder();
 const tokenizer = tokenizerFromFiles(byteFiles({}));
 
 /** The message of a refusal, the folder left out. Fails where the process takes more than `megabytes` for it. */
@@ -24,7 +23,7 @@ async function refusal(
   open: (path: string) => unknown,
   megabytes = 400,
 ): Promise<string> {
-  const path = join(folder, name);
+  const path = at(name);
   writeFileSync(path, bytes);
   const before = process.memoryUsage().rss;
   try {
@@ -138,7 +137,7 @@ describe("headers that claim 2^60 of something", () => {
 
 describe("files of a model folder that are none, or are nothing that a model has", () => {
   const openWith = async (name: string, make: (path: string) => void) => {
-    const model = join(folder, name);
+    const model = at(name);
     mkdirSync(model);
     make(join(model, "config.json"));
     return await openCheckpoint(model);
@@ -185,7 +184,7 @@ describe("rows that take long to look at", () => {
         { text: "<p>b", score: 0 },
       ],
     };
-    const path = join(folder, "html.jsonl");
+    const path = at("html.jsonl");
     writeFileSync(path, JSON.stringify(row));
     const start = performance.now();
     await load(path).catch((error: unknown) => expect(error).toBeInstanceOf(PreftuneError));

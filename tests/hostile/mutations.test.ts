@@ -1,8 +1,7 @@
 /** A few hundred of the files that bench/mutations.js makes by the ten thousand. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { mutated, randomFrom } from "../../bench/mutations/mutate.js";
 import { targetsOf, verdictOf, writeTarget } from "../../bench/mutations/targets.js";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
@@ -12,6 +11,7 @@ import { readRows } from "../../src/data/read.ts";
 import { PreftuneError } from "../../src/errors.ts";
 import { loadWeights, modelFor } from "../../src/models/index.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const MUTATIONS = 8;
 
@@ -24,13 +24,12 @@ const targets = targetsOf({
   modelFor,
   tokenizerFromFiles,
 });
-const home = mkdtempSync(join(tmpdir(), "preftune-hostile-"));
-afterAll(() => rmSync(home, { recursive: true }));
+const { at } = scratchFolder();
 const isRefusal = (error: unknown) => error instanceof PreftuneError;
 
 describe("a file with something changed is read, or refused by name; as it was, it is read", () => {
   test.each(targets.map((target, i) => [target.name, target, i] as const))("%s", async (_, target, i) => {
-    const folder = join(home, String(i));
+    const folder = at(String(i));
     writeTarget(folder, target);
     await target.open(folder);
     for (let seed = 0; seed < MUTATIONS; seed++) {
@@ -43,7 +42,7 @@ describe("a file with something changed is read, or refused by name; as it was, 
 
 test("a Parquet page that has no end is given up after seconds of silence, however long a whole file may take", async () => {
   const { files, name } = targets.find((target) => target.name === "nested-v2.parquet")!;
-  const path = join(home, name);
+  const path = at(name);
   writeFileSync(path, mutated(files[name]!, randomFrom(4_005_130), false));
   const start = performance.now();
   await expect(readRows(path).next()).rejects.toThrow("its rows have no end");
