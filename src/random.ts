@@ -1,7 +1,7 @@
 /**
- * The project's one source of random numbers: xoshiro128** (Blackman and Vigna 2018), seeded through splitmix32. Its
- * state is four integers, so a checkpoint can hold it; a stream of its own for every purpose (`fork`) keeps the numbers
- * of one thing independent of how many another has drawn.
+ * The source of random numbers of all but the embedded example's texts (`demo/random.ts`): xoshiro128** (Blackman and Vigna
+ * 2018), seeded through splitmix32. A stream of its own for every purpose (`fork`) keeps the numbers of one thing
+ * independent of how many another has drawn.
  */
 
 export class Random {

@@ -1,5 +1,5 @@
 /**
- * A small seeded generator of random numbers, so that the same seed writes the same reviews on every machine:
+ * The generator of random numbers that the example's reviews were written with, so that its seed writes them again:
  * mulberry32 (Tommy Ettinger, public domain): a 32-bit counter with an odd step, its bits mixed by two multiplications.
  */
 
