@@ -139,7 +139,12 @@ export class Tuning implements AsyncDisposable {
     const engine = await Engine.create({ policy, objective, runtime: given.runtime, maxPositions });
     const tuning = new Tuning(opened, engine, await ObjectiveEvaluator.create(objective, interpreter));
     onStage?.("checking");
-    await tuning.trainer.check(tuning.examplesOf(0));
+    try {
+      await tuning.trainer.check(tuning.examplesOf(0));
+    } catch (error) {
+      await tuning[Symbol.asyncDispose]();
+      throw error;
+    }
     return tuning;
   }
 
