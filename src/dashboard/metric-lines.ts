@@ -79,9 +79,10 @@ function fill({ parts, names, table }: Template, text: ByteText, start: number, 
     at += part.length;
     const stop = i === parts.length - 1 ? end - 1 : text.indexOf(",", at);
     if (stop <= at || stop >= end) return false;
-    const value = Number(text.slice(at, stop));
+    const written = text.slice(at, stop);
+    const value = Number(written);
     // null is a number that was not finite; whatever else is no number is for JSON.parse to say.
-    if (Number.isNaN(value) && !text.startsWith("null", at)) return false;
+    if (Number.isNaN(value) && written !== "null") return false;
     table.set(names[i]!, value);
     at = stop;
   }

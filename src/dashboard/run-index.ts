@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { RunFile, RunSummary } from "./protocol.ts";
 import { TrackedRun } from "./tracked-run.ts";
@@ -82,14 +82,31 @@ export class RunIndex {
 
   private async findRuns(): Promise<Place[]> {
     const found: Place[] = [];
-    this.exists = (await stat(this.root).catch(() => undefined))?.isDirectory() ?? false;
-    if (this.exists) await search({ name: "", path: this.root }, 0, found);
+    const root = await folderAt(this.root);
+    this.exists = root !== undefined;
+    if (root !== undefined) await search({ name: "", path: root }, 0, { found, seen: new Set() });
     return found;
   }
 }
 
+/** A folder without the links that lead to it; undefined where there is none. */
+async function folderAt(path: string): Promise<string | undefined> {
+  const real = await realpath(path).catch(() => undefined);
+  const there = real === undefined ? undefined : await stat(real).catch(() => undefined);
+  return there?.isDirectory() ? real : undefined;
+}
+
+interface Search {
+  readonly found: Place[];
+  /** Folders that were looked into: links may lead to one twice, or round in a circle. */
+  readonly seen: Set<string>;
+}
+
 /** Adds the runs in a folder: itself with its parts, or what is below it. */
-async function search({ name, path }: Place, depth: number, found: Place[]): Promise<void> {
+async function search({ name, path }: Place, depth: number, state: Search): Promise<void> {
+  const { found, seen } = state;
+  if (seen.has(path)) return;
+  seen.add(path);
   const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
   const names = new Set(entries.map((entry) => entry.name));
   if (isRun(names)) {
@@ -104,9 +121,10 @@ async function search({ name, path }: Place, depth: number, found: Place[]): Pro
   for (const entry of entries) {
     if (found.length >= MOST_RUNS) return;
     if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
-    if (!entry.isDirectory() && !entry.isSymbolicLink()) continue;
-    const below = name === "" ? entry.name : `${name}/${entry.name}`;
-    await search({ name: below, path: join(path, entry.name) }, depth + 1, found);
+    const own = join(path, entry.name);
+    const folder = entry.isSymbolicLink() ? await folderAt(own) : entry.isDirectory() ? own : undefined;
+    if (folder === undefined) continue;
+    await search({ name: name === "" ? entry.name : `${name}/${entry.name}`, path: folder }, depth + 1, state);
   }
 }
 
