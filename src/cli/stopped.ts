@@ -14,8 +14,9 @@ export function endedText({ step, steps, stopped, best }: RunResult): string | u
 }
 
 /** How far the run came, and the command that goes on with it. */
-export function stoppedText(method: MethodName, { part, step, steps, output }: RunResult): string {
+export function stoppedText(method: MethodName, { part, step, steps, output, interrupted }: RunResult): string {
   const resume = commandLine("preftune", method, "--resume", "--output", output);
+  const asked = interrupted === "stop file" ? " as asked by the file stop," : "";
   const where = part === undefined ? "" : ` in its ${part} part`;
-  return `preftune: stopped${where} after step ${step} of ${steps}. Go on with:\n  ${resume}`;
+  return `preftune: stopped${asked}${where} after step ${step} of ${steps}. Go on with:\n  ${resume}`;
 }

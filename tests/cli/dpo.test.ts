@@ -55,6 +55,7 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
       "config.json",
       "data.json",
       "environment.json",
+      "eval-rows.jsonl",
       "metrics.jsonl",
       "outcome.json",
       "reference.jsonl",
@@ -87,7 +88,11 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
     );
     expect(steps.at(-1)!["rewards/margins"]).toBeGreaterThan(0.5);
     expect(out).toContain("on held-out rows");
-    expect(out.trimEnd().split("\n").slice(-2)[0]).toBe(`result  ${at("whole", "adapter")}`);
+    expect(out.trimEnd().split("\n").slice(-3)).toEqual([
+      `result  ${at("whole", "adapter")}`,
+      `try it  preftune generate --model ${model} --adapter ${at("whole", "adapter")} --prompt ...`,
+      `see it  preftune ui ${at()}`,
+    ]);
   });
 
   test("never overwrites a run", async () => {
@@ -130,10 +135,29 @@ lora-rank: 4\neval-every: 13\nsave-every: 5\nsample-tokens: 8\nthreads: 1\n`;
   test("a killed run goes on after its last checkpoint, and equals the uninterrupted one", async () => {
     const killed = await start(run("killed"), underWay("SIGKILL")).ended;
     expect(killed.signal).toBe("SIGKILL");
+    expect(existsSync(at("killed", "running.json"))).toBe(true);
     const resumed = await start(["dpo", "--resume", "--output", at("killed"), "--quiet"]).ended;
     expect(resumed).toMatchObject({ code: 0, out: `${at("killed", "adapter")}\n`, err: "" });
     await whole;
     expect(contents("killed")).toEqual(contents("whole"));
+  });
+
+  test("a run that goes on is refused to a second process; a file stop ends it calmly", async () => {
+    let second: ReturnType<typeof preftune> | undefined;
+    const { child, ended } = start(run("asked", "--epochs", "100"), (_, out) => {
+      if (second !== undefined || !/^step +30\//m.test(out)) return;
+      second = preftune("dpo", "--resume", "--output", at("asked")).finally(() =>
+        writeFileSync(at("asked", "stop"), ""),
+      );
+    });
+    const { code, err } = await ended;
+    expect({ code, err: err.replace(/step \d+/, "step N").replace(folder, "") }).toEqual({
+      code: 1,
+      err: "preftune: stopped as asked by the file stop, after step N of 300. Go on with:\n  preftune dpo --resume --output /asked\n",
+    });
+    expect(await second).toMatchObject({ code: 1, out: "" });
+    expect((await second)!.err).toContain(`preftune: ${at("asked")}: process ${child.pid} works on this run since 20`);
+    for (const file of ["stop", "running.json", "adapter"]) expect(existsSync(at("asked", file))).toBe(false);
   });
 
   test("a second Ctrl-C ends at once, in the middle of a step", async () => {

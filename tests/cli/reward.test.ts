@@ -31,9 +31,10 @@ describe("the embedded example", () => {
     const { code, out, err } = await trained;
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toContain("bradley_terry loss");
-    expect(clean(out).trimEnd().split("\n").slice(-2)).toEqual([
+    expect(clean(out).trimEnd().split("\n").slice(-3)).toEqual([
       "result  /run/model",
       `try it  preftune score --reward-model /run/model --data ${example("preferences.jsonl")} --output rewards.jsonl`,
+      "see it  preftune ui",
     ]);
   });
 

@@ -39,7 +39,7 @@ describe("preftune sft", () => {
     expect(out).toContain("4 texts of");
     expect(out).toContain("4 of 2 texts, adamw at 2e-4, linear");
     expect(config("films")).toMatchObject({ method: "sft", loss: ["nll"], average: "tokens" });
-    expect(out.trimEnd().split("\n").at(-2)).toBe(`result  ${at("films", "adapter")}`);
+    expect(out.trimEnd().split("\n").at(-3)).toBe(`result  ${at("films", "adapter")}`);
   });
 
   test("--score says which tokens: fewer are learned of the assistant's turns than of all", async () => {
@@ -114,7 +114,7 @@ describe("preftune dpo --sft-first", () => {
       "part      2 of 2, tuning on preferences, from and against what came of the first",
     ]);
     expect(out).toContain(`writes    ${at("whole", "sft")}\n`);
-    expect(out.trimEnd().split("\n").at(-2)).toBe(`result  ${at("whole", "adapter")}`);
+    expect(out.trimEnd().split("\n").at(-3)).toBe(`result  ${at("whole", "adapter")}`);
     expect(config("whole")).toMatchObject({ method: "dpo", model, sftFirst: true, sftLearningRate: 0.01 });
   });
 

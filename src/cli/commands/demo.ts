@@ -1,6 +1,6 @@
 /** `preftune demo`: the embedded example, tuned before one's eyes. */
 
-import { relative } from "node:path";
+import { dirname, relative } from "node:path";
 import { z } from "zod";
 import { commandLine } from "../../command-line.ts";
 import { type DemoReport, demo, demoRun } from "../../demo/demo.ts";
@@ -82,5 +82,12 @@ export function byHand(options: { output: string; seed: number; threads?: number
 
 function nextLines({ run }: DemoReport, command: string): string[] {
   const indented = (text: string) => `  ${text}`;
-  return ["everything about the run", indented(run.output), "the same by hand", indented(command)];
+  return [
+    "everything about the run",
+    indented(run.output),
+    "look at it",
+    indented(commandLine("preftune", "ui", dirname(run.output))),
+    "the same by hand",
+    indented(command),
+  ];
 }

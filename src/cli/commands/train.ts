@@ -1,6 +1,6 @@
 /** `preftune dpo` and the other methods of training: one run, from a model and rows to a run directory. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Option } from "commander";
 import { commandLine } from "../../command-line.ts";
 import { formatSource } from "../../data/sources.ts";
@@ -162,11 +162,15 @@ function sourceList(data: TrainingOptions["data"]): string {
 }
 
 /** Where the result is, and what can be done with it. */
-function nextText(method: Method, { model, tuning, data }: TrainingOptions, result: string): string {
+function nextText(method: Method, { model, tuning, data, output }: TrainingOptions, result: string): string {
   const target = tuning === "full" ? ["--model", result] : ["--model", model, "--adapter", result];
   const words =
     method.name === "reward"
       ? ["score", "--reward-model", result, "--data", sourceList(data), "--output", "rewards.jsonl"]
       : ["generate", ...target, "--prompt", "..."];
-  return [`result  ${result}`, `try it  ${commandLine("preftune", ...words)}`].join("\n");
+  return [
+    `result  ${result}`,
+    `try it  ${commandLine("preftune", ...words)}`,
+    `see it  ${commandLine("preftune", "ui", dirname(output))}`,
+  ].join("\n");
 }
