@@ -77,8 +77,12 @@ function derived(given: Reading, row: Row, { rows, margin }: Needs, options: Der
   const wanted = rows === "labelled" ? "completions that are labelled or compared" : "completions that were compared";
   throw new RowProblem(
     "missing or wrong field",
-    `the row holds ${describe(given)}, and what is learned from here are ${wanted}`,
+    `the row holds ${describe(given)}, and what is learned from here are ${wanted}; ${learner(given)} learns from such rows`,
   );
+}
+
+function learner(given: Exclude<Reading, Compared>): string {
+  return given.kind === "answer" && given.label !== undefined ? "preftune kto" : "preftune sft";
 }
 
 function describe(given: Exclude<Reading, Compared>): string {

@@ -300,6 +300,8 @@ function tokenizeRow(
   if (cut.has("completion too long")) refuseIdentical(fitted, "two completions have the same tokens once shortened");
   if (cut.size > 0) ledger.shorten([...cut], origin);
   if (texts.some(({ merged }) => merged)) ledger.noteMerged(origin);
+  const unwritten = examples.map((example) => unwrittenTools(example, options)).find((what) => what !== undefined);
+  if (unwritten !== undefined) ledger.noteUnwrittenTools(origin, unwritten);
   const injected = new Set(texts.flatMap((text) => text.injected));
   if (injected.size > 0) ledger.noteSpecialTokens([...injected], origin);
   return examples.map((example, i) => {
@@ -324,10 +326,30 @@ function tokenizeExample(
       : tokenizeCompletions(tokenizer, prompt, completions, { chat, tools, score: turns }),
   );
   if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
-  if (text.completions.some((ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)))) {
+  const empty = text.completions.findIndex(
+    (ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)),
+  );
+  if (empty >= 0) {
+    if (callsTools(completions[empty]!) && !tokenizer.chat.writesCalls) {
+      throw new RowProblem(
+        "refused by the chat template",
+        "the chat template writes no tool calls, and a completion is nothing else",
+      );
+    }
     throw new RowProblem("empty completion", "a completion has nothing but its end token");
   }
   return text;
+}
+
+/** What the chat template leaves out of an example's tools, in words; undefined for nothing. */
+function unwrittenTools({ prompt, completions, tools }: Example, { tokenizer }: RowOptions): string | undefined {
+  if (tools !== undefined && !tokenizer.chat.writesTools) return "the chat template writes no list of tools";
+  const calls = [prompt, ...completions].some(callsTools) && !tokenizer.chat.writesCalls;
+  return calls ? "the chat template writes no tool calls" : undefined;
+}
+
+function callsTools(content: Content): boolean {
+  return typeof content !== "string" && content.some((message) => message.tool_calls !== undefined);
 }
 
 /** The example within its limits, and what was cut for it. */

@@ -47,6 +47,8 @@ export interface LedgerReport {
   readonly droppedBy: Readonly<Record<string, Tally>>;
   /** Rows used whose completion was tokenized on its own, since its first characters merge with the prompt's last. */
   readonly boundaryMerged?: Tally;
+  /** Rows used whose tools or tool calls the chat template does not write. */
+  readonly unwrittenTools?: Tally;
   /** Rows used whose text contains special tokens, by token. */
   readonly specialTokens: Readonly<Record<string, Tally>>;
   /** How many completions are desirable and how many are not, where rows say so. A pair has one of each. */
@@ -109,6 +111,7 @@ export class Ledger {
   private readonly shortenedBy = new Tallies();
   private readonly droppedBy = new Tallies();
   private readonly merged = new Tallies();
+  private readonly unwritten = new Tallies();
   private readonly special = new Tallies();
   private labels: Labels | undefined;
   private readonly accounts: Account[];
@@ -160,6 +163,10 @@ export class Ledger {
     this.merged.add("merged", origin);
   }
 
+  noteUnwrittenTools(origin: RowOrigin, message: string): void {
+    this.unwritten.add("tools", origin, message);
+  }
+
   noteSpecialTokens(tokens: readonly string[], origin: RowOrigin): void {
     for (const token of tokens) this.special.add(token, origin);
   }
@@ -171,6 +178,7 @@ export class Ledger {
 
   toJSON(): LedgerReport {
     const { merged } = this.merged.toRecord();
+    const { tools } = this.unwritten.toRecord();
     return {
       files: this.sources.flatMap(({ files }) => files),
       ...(this.shapes.length > 0 && { shape: this.shapes.join(", ") }),
@@ -184,6 +192,7 @@ export class Ledger {
       shortenedBy: this.shortenedBy.toRecord(),
       droppedBy: this.droppedBy.toRecord(),
       ...(merged === undefined ? {} : { boundaryMerged: merged }),
+      ...(tools === undefined ? {} : { unwrittenTools: tools }),
       specialTokens: this.special.toRecord(),
       ...(this.labels && { labels: this.labels }),
     };
@@ -207,10 +216,11 @@ export function formatLedger(report: LedgerReport): string {
     ]);
   const notes = [
     ...(report.boundaryMerged === undefined ? [] : [["boundary token merged", report.boundaryMerged] as const]),
+    ...(report.unwrittenTools === undefined ? [] : [["tools not written", report.unwrittenTools] as const]),
     ...Object.entries(report.specialTokens).map(([token, tally]) => [`special token ${token} in text`, tally] as const),
   ];
   return [
-    line("rows read", report.read, `  ${fileNames(report.files)}`),
+    line("rows read", report.read, `  ${fileNames(report.files)}${shapeNote(report)}`),
     ...(report.sources ?? []).map(({ name, used, mixed, shape }) => {
       const share = mixed === undefined ? "" : `, ${count(mixed)} of the mixture`;
       return line(`    of ${name}`, used, `  used${share}${shape === undefined ? "" : `; ${shape}`}`);
@@ -227,6 +237,11 @@ export function formatLedger(report: LedgerReport): string {
     line("  dropped", report.dropped),
     ...tallies(report.droppedBy),
   ].join("\n");
+}
+
+/** Of several sources each line says its own. */
+function shapeNote({ shape, sources }: LedgerReport): string {
+  return shape === undefined || sources !== undefined ? "" : ` (shape: ${shape})`;
 }
 
 /** How many files are named. */

@@ -75,7 +75,7 @@ function rowHtml({ origin, parts, cut }: PreviewRow): string {
 
 function partHtml({ role, tokens, scored, pieces }: PreviewPart): string {
   const side = preferred.has(role) ? "chosen" : "rejected";
-  return `<h4>${role} <small>${count(tokens)} tokens, ${count(scored)} scored</small></h4><div class="text">${pieces.map((piece) => pieceHtml(piece, side)).join("")}</div>`;
+  return `<h4>${role} <small>${count(tokens)} token${tokens === 1 ? "" : "s"}, ${count(scored)} scored</small></h4><div class="text">${pieces.map((piece) => pieceHtml(piece, side)).join("")}</div>`;
 }
 
 function pieceHtml({ text, special, scored }: Piece, side: string): string {

@@ -48,11 +48,17 @@ export interface Passage {
 /** Stand around what the assistant generates. Unicode keeps these two for a program's own use: they are no characters of a text. */
 const MARKS = { begin: "\ufdd0", end: "\ufdd1" } as const;
 
+/** A name that no template has of its own. */
+const PROBE = "probe_of_tools";
+const QUESTION: Message = { role: "user", content: "?" };
+
 export class ChatTemplate {
   private readonly template: BoundedTemplate;
   /** The template with its `{% generation %}` blocks as marks in the text; absent where it has none. */
   private readonly marked: BoundedTemplate | undefined;
   private readonly tokens: Record<string, string>;
+  private toolsWritten: boolean | undefined;
+  private callsWritten: boolean | undefined;
 
   /** Throws CheckpointError, which names the file `from`, when the template is not Jinja that can be parsed. */
   constructor(source: string, tokens: { bos?: string | undefined; eos?: string | undefined }, from?: string) {
@@ -69,6 +75,36 @@ export class ChatTemplate {
       ...(tokens.bos === undefined ? {} : { bos_token: tokens.bos }),
       ...(tokens.eos === undefined ? {} : { eos_token: tokens.eos }),
     };
+  }
+
+  /** Whether it writes the tools that an assistant may call. */
+  get writesTools(): boolean {
+    this.toolsWritten ??= this.isWritten(
+      [QUESTION],
+      [
+        {
+          type: "function",
+          function: { name: PROBE, description: PROBE, parameters: { type: "object", properties: {} } },
+        },
+      ],
+    );
+    return this.toolsWritten;
+  }
+
+  /** Whether it writes what an assistant calls. */
+  get writesCalls(): boolean {
+    const call = { id: "call00001", type: "function", function: { name: PROBE, arguments: { a: 1 } } } as const;
+    this.callsWritten ??= this.isWritten([QUESTION, { role: "assistant", content: "", tool_calls: [call] }]);
+    return this.callsWritten;
+  }
+
+  /** A template that refuses the probe may write others. */
+  private isWritten(messages: readonly Message[], tools?: Tools): boolean {
+    try {
+      return this.render(messages, { addGenerationPrompt: false, tools }).includes(PROBE);
+    } catch {
+      return true;
+    }
   }
 
   /** The conversation's text. Throws ConversationError. */

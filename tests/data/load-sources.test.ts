@@ -76,7 +76,7 @@ describe("the shape of a file", () => {
   test("that a method does not learn from is refused in words", async () => {
     const file = jsonl("texts.jsonl", [{ text: "Once" }]);
     expect(await refusal(load([file]))).toMatchInlineSnapshot(
-      `"texts.jsonl line 1: the row holds a text, and what is learned from here are completions that were compared. Mend the row, or skip such rows with --on-bad-row drop."`,
+      `"texts.jsonl line 1: the row holds a text, and what is learned from here are completions that were compared; preftune sft learns from such rows. Mend the row, or skip such rows with --on-bad-row drop."`,
     );
   });
 });
@@ -209,6 +209,30 @@ test("examples can be visited with what was cut of them", async () => {
     ["A", 2, 2, []],
   ]);
   expect(ledger.toJSON()).toMatchObject({ read: 2, used: 2, shortened: 1 });
+});
+
+test("calls of tools that the template has no words for are told of, and refused where they are all", async () => {
+  const calls = [{ type: "function", function: { name: "now", arguments: "{}" } }];
+  const row = (content: string) => ({
+    prompt: [{ role: "user", content: "Q" }],
+    chosen: [{ role: "assistant", content, tool_calls: calls }],
+    rejected: [{ role: "assistant", content: "B" }],
+  });
+  // The template of these tests writes roles and ends, which makes no completion empty.
+  const bare = "{% for m in messages %}{{ m.content ~ eos_token }}{% endfor %}";
+  const { ledger } = await load([jsonl("calls.jsonl", [row("A"), row("")])], {
+    tokenizer: tokenizerFromFiles(byteFiles({ chatTemplate: bare })),
+  });
+  expect(ledger.toJSON()).toMatchObject({
+    used: 1,
+    unwrittenTools: { count: 1, example: "the chat template writes no tool calls" },
+    droppedBy: {
+      "refused by the chat template": {
+        example: "the chat template writes no tool calls, and a completion is nothing else",
+      },
+    },
+  });
+  expect(String(ledger)).toMatch(/tools not written +1 +line 1/);
 });
 
 test("a value that is nested without end is one row's problem", async () => {

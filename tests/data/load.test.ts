@@ -162,7 +162,7 @@ describe("rows that can be read but not used", () => {
     const message = await refusal(load([pair("Q", "A", "A"), pair("Q", "", "B"), pair("R", "", "B")]));
     expect(message).toMatchInlineSnapshot(`
       "No row can be used. Mend the rows, or give another file:
-      rows read                         3  rows.jsonl
+      rows read                         3  rows.jsonl (shape: preference)
         used                            0
         dropped                         3
           identical completions         1  line 1
@@ -277,7 +277,7 @@ test("the ledger is a short table, and JSON", async () => {
   ];
   const { ledger } = await load(rows);
   expect(withoutFolder(String(ledger), folder)).toMatchInlineSnapshot(`
-    "rows read                         11  rows.jsonl
+    "rows read                         11  rows.jsonl (shape: preference)
       used                             3
         special token <end> in text    2  lines 8, 9
         special token <begin> in text  1  line 8

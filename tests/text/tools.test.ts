@@ -42,6 +42,17 @@ describe("tools and their calls read as transformers' apply_chat_template writes
   });
 });
 
+test("a template says whether it writes tools and calls of them", () => {
+  const writes = (name: string) => {
+    const { writesTools, writesCalls } = new ChatTemplate(name.includes("{") ? name : source(name), {});
+    return [writesTools, writesCalls];
+  };
+  expect(writes("tags")).toEqual([true, true]);
+  expect(writes("indented")).toEqual([true, true]);
+  expect(writes("{{ messages[0].content }}")).toEqual([false, false]);
+  expect(writes("{{ tools | tojson }}{{ messages[0].content }}")).toEqual([true, false]);
+});
+
 const tokenizer = tokenizerFromFiles(
   byteFiles({ special: ["<|im_start|>", "<|im_end|>"], chatTemplate: source("tags") }),
 );

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { dataInspectionShape, inspectData } from "../../inspection/data.ts";
 import { dataReportPage } from "../../inspection/page.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
-import { lengthFlags } from "../flag-groups.ts";
+import { lengthFlags, rowFlags } from "../flag-groups.ts";
 import { fetchNamed } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
@@ -32,8 +32,7 @@ export const inspectDataCommand: CommandDefinition<typeof schema> = {
       data: "files",
       evalData: "files",
       method: "name",
-      format: true,
-      columns: "names",
+      ...rowFlags,
       pairs: true,
       score: true,
       limit: true,

@@ -64,8 +64,8 @@ function partLines(
 ): string[] {
   const counted =
     role === "prompt"
-      ? `${formatCount(tokens)} tokens, none scored`
-      : `${formatCount(tokens)} tokens, ${scored === tokens ? "all" : formatCount(scored)} scored`;
+      ? `${tokenCount(tokens)}, none scored`
+      : `${tokenCount(tokens)}, ${scored === tokens ? "all" : formatCount(scored)} scored`;
   const marks = isPlain && scored > 0 && scored < tokens;
   const style = (piece: Piece): Style | undefined =>
     piece.special ? "yellow" : piece.scored ? COLOURS[role] : undefined;
@@ -87,6 +87,10 @@ function partLines(
           ...lines.slice(-MOST_LINES / 2),
         ];
   return [`  ${paint("bold", role)}  ${paint("dim", counted)}`, ...shown.map((line) => `    ${line}`)];
+}
+
+function tokenCount(n: number): string {
+  return `${formatCount(n)} token${n === 1 ? "" : "s"}`;
 }
 
 /** A text's wrapped lines, each character in the style that stands at its place. */

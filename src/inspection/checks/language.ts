@@ -156,7 +156,7 @@ export function language(named: number): Check {
               name: `rows in ${name}`,
               level: "note",
               why: `Most rows are in ${most![0]}. A few in another language teach little of it, and an evaluation of all says little of them.`,
-              remedy: "Mean it, or remove them.",
+              remedy: "Leave them in if they are meant, or remove them.",
             },
             total,
           ),

@@ -50,6 +50,28 @@ const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
   "opposite preference": { level: "note", why: "Another row prefers the same the other way round.", ...askedFor },
 };
 
+const nothingToPrefer = {
+  level: "note",
+  remedy: "Nothing needs to be done.",
+} as const;
+
+const undecided: Readonly<Partial<Record<Cause, Meaning>>> = {
+  "no preference": { ...nothingToPrefer, why: "Their completions are tied, which prefers none. They are left out." },
+  "weak preference": {
+    ...nothingToPrefer,
+    why: "Their scores are too near to each other to say which is better, as in the official DPO code. They are left out.",
+  },
+  "not desirable": {
+    ...nothingToPrefer,
+    why: "Their completion is labelled bad, and texts to imitate are learned. They are left out.",
+  },
+  "no common prompt": {
+    level: "problem",
+    why: "Chosen and rejected do not begin with the same turns, so there is no prompt that both answer. They are left out.",
+    remedy: "Mend the rows, or name their shape with --format or their fields with --columns.",
+  },
+};
+
 const other: Meaning = {
   level: "warning",
   why: "They can't be learned from and are left out.",
@@ -83,7 +105,7 @@ export function ledgerFindings(report: LedgerReport): Finding[] {
   });
   return [
     ...Object.entries(report.droppedBy).map(([cause, tally]) =>
-      of(read, cause, tally, dropped[cause as Cause] ?? other),
+      of(read, cause, tally, dropped[cause as Cause] ?? undecided[cause as Cause] ?? other),
     ),
     ...Object.entries(report.shortenedBy).map(([cause, tally]) =>
       of(used, `shortened: ${cause}`, tally, shortened[cause] ?? other),
@@ -95,6 +117,16 @@ export function ledgerFindings(report: LedgerReport): Finding[] {
             level: "note",
             why: "The tokenizer joins the prompt's last characters with the completion's first. The completion is tokenized on its own, as the model will write it after the prompt's tokens.",
             remedy: "Let prompts end and completions begin at a space or a line end, the same in all rows.",
+          }),
+        ]),
+    ...(report.unwrittenTools === undefined
+      ? []
+      : [
+          of(used, "tools that the chat template leaves out", report.unwrittenTools, {
+            level: "problem",
+            why: "The model's template has no words for tools or for calls of them: the model learns answers whose reasons it does not see.",
+            remedy:
+              "Give a model whose template writes tools, put one as chat_template.jinja into its folder, or leave the column out with --columns tools=.",
           }),
         ]),
     ...Object.entries(report.specialTokens).map(([token, tally]) =>

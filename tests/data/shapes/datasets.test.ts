@@ -223,7 +223,7 @@ describe("alpaca", () => {
     const [example] = examplesOf("texts", row, { chat: true });
     expect(example).toMatchObject({ prompt: "Edit the sentence.\nhe go", completions: ["He goes."] });
     expect(pairIn(row)).toBe(
-      "missing or wrong field: the row holds one completion, and what is learned from here are completions that were compared",
+      "missing or wrong field: the row holds one completion, and what is learned from here are completions that were compared; preftune sft learns from such rows",
     );
   });
 });
