@@ -31,5 +31,6 @@ export type News =
     }
   | { readonly news: "step"; readonly metrics: Metrics }
   | { readonly news: "evaluation"; readonly metrics: Metrics; readonly samples: readonly Sample[] }
+  | { readonly news: "paused" }
   | { readonly news: "finished" }
   | { readonly news: "failed"; readonly message: string };

@@ -10,7 +10,8 @@ export interface Evaluation {
   readonly samples: readonly Sample[];
 }
 
-export type SessionState = "idle" | "running" | "paused" | "finished" | "failed";
+/** `pausing`: the step that is under way is being finished. */
+export type SessionState = "idle" | "running" | "pausing" | "paused" | "finished" | "failed";
 
 export class Session {
   state = $state<SessionState>("idle");
@@ -41,7 +42,7 @@ export class Session {
 
   pause(): void {
     this.tell({ order: "pause" });
-    this.state = "paused";
+    this.state = "pausing";
   }
 
   resume(): void {
@@ -73,7 +74,7 @@ export class Session {
     else if (news.news === "step") this.steps = [...this.steps, news.metrics];
     else if (news.news === "evaluation") this.evaluations = [...this.evaluations, news];
     else if (news.news === "failed") this.fail(news.message);
-    else this.state = "finished";
+    else this.state = news.news;
   }
 
   private fail(message: string): void {

@@ -60,6 +60,7 @@ async function evaluate(tuning: Tuning): Promise<void> {
 async function unlessPaused(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
   while (paused) {
+    tell({ news: "paused" });
     await new Promise<void>((resolve) => {
       resume = resolve;
     });
