@@ -4,6 +4,7 @@ import { defineConfig } from "vite";
 import { assets } from "./vite/assets.ts";
 import { equations } from "./vite/equations.ts";
 import { excerpts } from "./vite/excerpts.ts";
+import { report } from "./vite/report.ts";
 
 const page = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -11,7 +12,7 @@ export default defineConfig({
   root: page("."),
   // Relative addresses: the pages work under any path.
   base: "./",
-  plugins: [equations(), excerpts(), assets(), svelte()],
+  plugins: [equations(), excerpts(), assets(), svelte(), report()],
   server: { fs: { allow: [page("..")] } },
   worker: { format: "es" },
   build: {
