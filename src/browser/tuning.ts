@@ -174,7 +174,7 @@ export class Tuning implements AsyncDisposable {
   /** Takes the next optimizer step. Throws TrainingError after the last, and before a non-finite update. */
   async next(): Promise<Metrics> {
     if (this.done === this.steps) {
-      throw new TrainingError(`All ${this.steps} steps are done. Give more epochs, or begin again.`);
+      throw new TrainingError(`Step ${this.steps} was the last. Give more epochs or maxSteps, or begin again.`);
     }
     const metrics = await this.trainer.step(this.done, this.examplesOf(this.done));
     this.done++;

@@ -46,6 +46,54 @@ describe("a session in memory", () => {
     expect(tuning.step).toBe(2);
     expect(expected).toMatchObject(taken.map(computed));
   });
+
+  it("trains an adapter with what settings it is given, and ends with its steps", async () => {
+    await using tuning = await open({ settings: { loss: "ipo", beta: 0.2, limit: 8, batchSize: 8, loraRank: 4 } });
+    expect(tuning.summary).toMatchObject({ family: "llama", parameters: 922_752, examples: 8, heldOut: 0 });
+    expect(tuning.summary.trainable).toBeLessThan(100_000);
+    expect(tuning.config).toMatchObject({ loss: ["ipo"], objective: { beta: 0.2 }, tuning: "lora", seed: 0 });
+    expect(await tuning.next()).toMatchObject({ step: 1, loss: expect.closeTo((1 / (2 * 0.2)) ** 2, 3) });
+    await expect(tuning.next()).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[TrainingError: Step 1 was the last. Give more epochs or maxSteps, or begin again.]`,
+    );
+    await expect(tuning.evaluate()).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: There are no held-out rows to evaluate on: give some when the session is opened.]`,
+    );
+  });
+
+  it("answers any question, as the reference does before the first step", async () => {
+    await using tuning = await open({
+      settings: { limit: 8, batchSize: 8, tuning: "full", learningRate: 1e-2, sampleTokens: 8 },
+    });
+    const question = ['How was "The Last Train"?'];
+    const [before] = await tuning.sample(question);
+    expect(before).toMatchObject({
+      step: 0,
+      prompt: expect.stringContaining("The Last Train"),
+      policy: before!.reference,
+    });
+    await tuning.next();
+    const [after] = await tuning.sample(question);
+    expect(after).toMatchObject({ step: 1, reference: before!.reference });
+    expect(after!.policy).not.toBe(after!.reference);
+    await expect(tuning.sample(["again and ".repeat(200)])).rejects.toThrow(
+      /^A prompt has \d+ tokens, which leaves less than 8 of 256/,
+    );
+  });
+
+  it("refuses what the command line would refuse, in its words", async () => {
+    const refusal = (options: Partial<TuningOptions>) =>
+      open(options).catch((error: Error) => `${error.name}: ${error.message}`);
+    expect(await refusal({ settings: { batchSize: 0 } })).toMatchInlineSnapshot(
+      `"ConfigError: batchSize: Too small: expected number to be >0"`,
+    );
+    expect(await refusal({ model: { ...model, "config.json": new Uint8Array() } })).toMatchInlineSnapshot(
+      `"CheckpointError: model/config.json: the file is not valid JSON: Unexpected end of JSON input."`,
+    );
+    expect(await refusal({ train: { name: "mine.csv", text: "prompt,chosen\nHow?,Well." } })).toMatchInlineSnapshot(
+      `"DataError: mine.csv line 2: the field \`rejected\` is missing (the row has only prompt, chosen). Mend the row, or skip such rows with --on-bad-row drop."`,
+    );
+  });
 });
 
 describe.skipIf(browserMissing)(`the embedded example in Chromium, in a worker${whyNoBrowser}`, () => {
