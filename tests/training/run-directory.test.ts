@@ -2,7 +2,7 @@
 
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.ts";
 import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/checkpoint.ts";
 import { FlatArray } from "../../src/training/flat.ts";
@@ -18,6 +18,7 @@ beforeEach(() => {
   rmSync(path, { recursive: true, force: true });
   run = RunDirectory.create(path, config);
 });
+afterEach(() => run[Symbol.dispose]());
 
 const log = () => readFileSync(join(path, "metrics.jsonl"), "utf8");
 
@@ -118,8 +119,9 @@ describe("checkpoints", () => {
     mkdirSync(join(path, ".adapter.tmp-12"));
     writeFileSync(join(path, "config.json.tmp-12"), "{");
     expect(run.checkpointSteps()).toEqual([2]);
-    RunDirectory.resume(path, config);
-    expect(readdirSync(path)).toEqual(["checkpoints", "config.json"]);
+    run[Symbol.dispose]();
+    run = RunDirectory.resume(path, config);
+    expect(readdirSync(path)).toEqual(["checkpoints", "config.json", "running.json"]);
     expect(readdirSync(join(path, "checkpoints"))).toEqual(["step-000002"]);
   });
 });
@@ -133,5 +135,29 @@ describe("a run that has ended early", () => {
     run.restoreLogs({ "metrics.jsonl": log().indexOf("\n") + 1, "samples.jsonl": 0 });
     run.removeIfUnused();
     expect(existsSync(path)).toBe(false);
+  });
+});
+
+describe("a run that a process works on", () => {
+  it("is refused to another, which may read it", () => {
+    expect(() => RunDirectory.resume(path, config)).toThrow(RunError);
+    writeFileSync(join(path, "config.json.tmp-12"), "{");
+    RunDirectory.open(path, config)[Symbol.dispose]();
+    expect(readdirSync(path)).toEqual(["checkpoints", "config.json", "config.json.tmp-12", "running.json"]);
+  });
+
+  it("is let go of, and what had asked it to stop with it", () => {
+    expect(run.stopRequested).toBe(false);
+    writeFileSync(join(path, "stop"), "");
+    expect(run.stopRequested).toBe(true);
+    run[Symbol.dispose]();
+    expect(readdirSync(path)).toEqual(["checkpoints", "config.json"]);
+  });
+
+  it("has not come to its end: what it had come to before is removed", () => {
+    run[Symbol.dispose]();
+    for (const name of ["outcome.json", "stop"]) writeFileSync(join(path, name), "{}");
+    run = RunDirectory.resume(path, config);
+    expect(readdirSync(path)).toEqual(["checkpoints", "config.json", "running.json"]);
   });
 });
