@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { build } from "vite";
+import { afterAll } from "vitest";
 import { launchBrowser } from "./browser.ts";
 import { serveFolders } from "./static-server.ts";
 
@@ -25,7 +26,7 @@ export interface PageOptions {
 
 /** Opens a page with the module `entry`, a path from the repository's root; the engine is at `engine/`. Dispose of it. */
 export async function openBundled(entry: string, options: PageOptions = {}): Promise<BundledPage> {
-  const folder = await bundle(entry);
+  const folder = await bundled(entry);
   const fetched = Object.entries(options.folders ?? {}).map(([path, from]) => [path, join(ROOT, from)]);
   const engine = join(ROOT, "node_modules/onnxruntime-web/dist");
   const server = await serveFolders({ "/": folder, "/engine/": engine, ...Object.fromEntries(fetched) }, options);
@@ -37,9 +38,20 @@ export async function openBundled(entry: string, options: PageOptions = {}): Pro
     async [Symbol.asyncDispose]() {
       await browser.close();
       await server[Symbol.asyncDispose]();
-      rmSync(folder, { recursive: true });
     },
   };
+}
+
+const folders = new Map<string, Promise<string>>();
+afterAll(async () => {
+  for (const folder of await Promise.all(folders.values())) rmSync(folder, { recursive: true });
+});
+
+/** The folder with the page of a module, made once for all tests of a file. */
+function bundled(entry: string): Promise<string> {
+  const folder = folders.get(entry) ?? bundle(entry);
+  folders.set(entry, folder);
+  return folder;
 }
 
 /** Writes `index.html` and its one script into a new folder. */
