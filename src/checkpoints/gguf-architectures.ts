@@ -307,7 +307,7 @@ function longRope(s: GgufSettings): JsonObject | null {
 }
 
 /** What a GGUF tensor is in Hugging Face's terms: its name, and how it lies. Undefined for one that holds settings. */
-export interface NamedTensor {
+interface NamedTensor {
   readonly name: string;
   readonly layout: TensorLayout | undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { JsonObject } from "./checkpoint.ts";
 
-export interface PreTokenizer {
+interface PreTokenizer {
   readonly normalizer: JsonObject | null;
   readonly preTokenizer: JsonObject;
   /** A piece that is in the vocabulary as a whole is taken whole, whatever the merges would make of it. */

@@ -9,7 +9,7 @@ import { isJsonObject, parseJsonObject } from "./json.ts";
 import { SafetensorsReader } from "./safetensors-reader.ts";
 
 /** The files of a model. */
-export interface ModelFiles {
+interface ModelFiles {
   /** The folder as the user named it, for messages. */
   readonly source: string;
   /** What messages call a file. */

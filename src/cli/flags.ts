@@ -6,7 +6,7 @@
 import { Option } from "commander";
 import { z } from "zod";
 
-export type FlagKind = "boolean" | "integer" | "number" | "choice" | "list" | "text";
+type FlagKind = "boolean" | "integer" | "number" | "choice" | "list" | "text";
 
 /** One setting as the command line sees it. */
 export interface Flag {

@@ -2,7 +2,7 @@
 
 const signals = { SIGINT: 130, SIGTERM: 143 } as const;
 
-export interface Interruption extends Disposable {
+interface Interruption extends Disposable {
   /** Aborts at the first signal. */
   readonly signal: AbortSignal;
   /** What a shell expects of a process that the signal ended; undefined while there was none. */

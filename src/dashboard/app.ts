@@ -27,7 +27,7 @@ const MOST_OFFSET = 1e9;
 
 const SORTS: readonly [EvalRowSort, ...EvalRowSort[]] = ["wrong", "right", "loss", "file"];
 
-export interface AppParts {
+interface AppParts {
   readonly guard: Guard;
   readonly index: RunIndex;
   readonly events: Events;

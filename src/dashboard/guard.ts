@@ -13,7 +13,7 @@ import { getCookie, setCookie } from "hono/cookie";
 import type { Refusal } from "./protocol.ts";
 
 /** The header and its value that a request to stop has: no form and no link can send it, and no other origin without being asked. */
-export const ACTION_HEADER = "x-preftune";
+const ACTION_HEADER = "x-preftune";
 
 /** What is sent along with every answer. Svelte sets style attributes; the engine is WebAssembly in workers, some made of blobs. */
 const HEADERS: Readonly<Record<string, string>> = {

@@ -11,7 +11,7 @@ const NEWLINE = 10;
 const INDEX_BYTES = 64 * 2 ** 20;
 const ENTRY_BYTES = 100;
 
-export interface JsonLine {
+interface JsonLine {
   readonly value: Record<string, unknown>;
   /** Where it is in the file, in bytes. */
   readonly start: number;

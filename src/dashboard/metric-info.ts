@@ -33,7 +33,7 @@ export function metricInfos(training: readonly string[], evaluation: readonly st
   return infos.toSorted((a, b) => kindOrder(a.kind) - kindOrder(b.kind));
 }
 
-export function metricInfo(name: string): MetricInfo {
+function metricInfo(name: string): MetricInfo {
   const evaluation = name.startsWith("eval_");
   const base = evaluation ? name.slice("eval_".length) : name;
   for (const [kind, unit, pattern] of KINDS) {

@@ -17,7 +17,7 @@ interface Template {
 }
 
 /** Text of a log decoded as latin1: a character a byte. */
-export type ByteText = string;
+type ByteText = string;
 
 export class MetricLines {
   /** Lines with a `loss` are of training steps, the others of evaluations. */

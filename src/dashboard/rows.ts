@@ -16,7 +16,7 @@ import type {
 } from "./protocol.ts";
 import { finite } from "./summary.ts";
 
-export interface Page {
+interface Page {
   readonly offset: number;
   readonly limit: number;
 }

@@ -15,7 +15,7 @@ const DEEPEST = 3;
 const MOST_RUNS = 2000;
 
 /** What has changed between two looks. */
-export interface RunChanges {
+interface RunChanges {
   readonly changed: readonly { readonly run: RunSummary; readonly files: readonly RunFile[] }[];
   readonly removed: readonly string[];
 }

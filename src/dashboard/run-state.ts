@@ -7,7 +7,7 @@ import type { Outcome, RunState } from "./protocol.ts";
 /** A run on another host whose process can't be looked for counts as running while its log was written so many seconds ago. */
 const SILENCE = 600;
 
-export interface StateView {
+interface StateView {
   /** running.json, of the run or of the one that it is a part of. */
   readonly lock: unknown;
   readonly outcome: Outcome | undefined;

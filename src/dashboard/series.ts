@@ -21,12 +21,12 @@ const ANSWER_BYTES = 64 * 2 ** 20;
 const QUICK_BYTES = 4 * 2 ** 20;
 
 /** A run as it was found: what it is called, and its folder. */
-export interface FoundRun {
+interface FoundRun {
   readonly id: string;
   readonly path: string;
 }
 
-export interface SeriesRequest {
+interface SeriesRequest {
   readonly metrics: readonly string[];
   readonly axis: Axis;
   readonly points: number;

@@ -13,7 +13,7 @@ import { pageFolder, StaticFiles } from "./static-files.ts";
 
 const ADDRESS = "127.0.0.1";
 
-export interface DashboardOptions {
+interface DashboardOptions {
   /** Folder of runs, or one run. It need not be there yet. */
   readonly folder: string;
   /** A free one if not given. */

@@ -17,7 +17,7 @@ export interface LogEnds {
 
 export const emptyLog: LogEnds = { first: undefined, tail: [], evaluation: undefined };
 
-export interface SummaryView {
+interface SummaryView {
   readonly config: Readonly<Record<string, unknown>>;
   readonly data: Readonly<Record<string, unknown>>;
   readonly log: LogEnds;

@@ -6,7 +6,7 @@
 import { excerpt, RowProblem } from "./problem.ts";
 import { type RawRow, RowPieces, type Splitter } from "./split.ts";
 
-export type Delimiter = "," | "\t";
+type Delimiter = "," | "\t";
 
 const QUOTE = 0x22;
 const NEWLINE = 0x0a;

@@ -27,7 +27,7 @@ interface Files extends SourceOptions {
   readonly files: string | readonly GivenSource[];
 }
 
-export type LoadOptions = RowOptions & Files;
+type LoadOptions = RowOptions & Files;
 export type PreferenceOptions = ExampleOptions & Files;
 
 /** Loads preference pairs as token ids. Throws DataError as examples.ts says, and when no row can be used. */

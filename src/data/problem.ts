@@ -4,10 +4,10 @@ import { DataError } from "../errors.ts";
 import { describeOrigin, type RowOrigin } from "./example.ts";
 
 /** Causes of a row that can't be read. */
-export const unreadableCauses = ["not JSON", "not CSV", "missing or wrong field"] as const;
+const unreadableCauses = ["not JSON", "not CSV", "missing or wrong field"] as const;
 
 /** Causes of a row that can be read, but not used. */
-export const unusableCauses = [
+const unusableCauses = [
   "no common prompt",
   "empty prompt",
   "empty completion",
@@ -22,7 +22,7 @@ export const unusableCauses = [
 ] as const;
 
 /** Causes of a row that can be used, and is left out because that was asked for (repeats.ts). */
-export const unwantedCauses = ["duplicate", "opposite preference", "trained on"] as const;
+const unwantedCauses = ["duplicate", "opposite preference", "trained on"] as const;
 
 export type Cause =
   | (typeof unreadableCauses)[number]

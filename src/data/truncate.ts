@@ -33,7 +33,7 @@ export interface Lengthy {
   fixed(): { readonly head: number; readonly tail: number };
 }
 
-export interface Fitted {
+interface Fitted {
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];
   readonly promptCut: boolean;

@@ -16,7 +16,7 @@ import { demoSettings } from "./settings.ts";
 /** The same place seen from the sources, from what is built of them, and from the installed package. */
 const EXAMPLE = fileURLToPath(new URL("../../examples/film-reviews/", import.meta.url));
 
-export interface DemoOptions {
+interface DemoOptions {
   /** The run directory, made by the demo. */
   readonly output: string;
   readonly seed: number;
@@ -28,7 +28,7 @@ export interface DemoOptions {
 }
 
 /** What the demo tells whoever watches it, besides what a run tells. */
-export interface DemoObserver extends RunObserver {
+interface DemoObserver extends RunObserver {
   onReviews?(when: "before" | "after", reviews: readonly Review[]): void;
 }
 

@@ -30,7 +30,7 @@ export const GENRES: readonly string[] = [
 ];
 
 /** Someone on the screen, with the pronoun that a later clause uses. */
-export interface Actor {
+interface Actor {
   readonly name: string;
   readonly pronoun: string;
 }

@@ -26,7 +26,7 @@ import { initialWeights, modelConfig } from "./model.ts";
 const MICRO_BATCH_TOKENS = 384;
 const HELD_OUT_CONVERSATIONS = 256;
 
-export interface PretrainingOptions {
+interface PretrainingOptions {
   readonly steps: number;
   /** Conversations in a step. */
   readonly batchSize: number;

@@ -19,7 +19,7 @@ export interface Review extends SampledAnswer {
 }
 
 /** Reviews by their sentiment. */
-export type Tally = Readonly<Record<Sentiment, number>>;
+type Tally = Readonly<Record<Sentiment, number>>;
 
 /** Samples a review at temperature 1 for each of the first `count` questions about films that no training text names. */
 export async function sampleReviews(model: LoadedModel, count: number, seed: number): Promise<Review[]> {

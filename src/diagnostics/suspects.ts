@@ -29,7 +29,7 @@ export interface Suspect extends RowOrigin {
 }
 
 /** What is known of each example by its index; float32, as a checkpoint keeps it. */
-export type RowWeights = Readonly<Record<"seen" | "weights" | "lastStep" | "lastMargin", Float32Array>>;
+type RowWeights = Readonly<Record<"seen" | "weights" | "lastStep" | "lastMargin", Float32Array>>;
 
 export class RowWatch {
   readonly rows: RowWeights;

@@ -4,7 +4,7 @@ import { commandLine } from "../command-line.ts";
 import { baseModelName } from "../hub/index.ts";
 import type { MergeCheck } from "./merge-check.ts";
 
-export interface CardDetails {
+interface CardDetails {
   readonly model: string;
   readonly adapter?: string | undefined;
   /** The card beside the adapter or model that is exported. */

@@ -146,7 +146,7 @@ function dtypeOf({ format, dtype = "f32" }: Settings): Dtype {
 }
 
 /** What is exported: a model, the adapter on it, and the model card that a run has written for its result. */
-export interface Source {
+interface Source {
   readonly model: string;
   readonly adapter?: string | undefined;
   readonly card?: string | undefined;

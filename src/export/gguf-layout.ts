@@ -16,7 +16,7 @@ import type { LanguageModel } from "../models/model.ts";
 import { writableFamilies, writtenSettings } from "./gguf-settings.ts";
 import { computesTheSame } from "./same-model.ts";
 
-export interface GgufLayout {
+interface GgufLayout {
   /** Settings as metadata. */
   readonly metadata: ReadonlyMap<string, GgufEntry>;
   /** The model's tensors under GGUF's names, rows in its order, and those that hold settings. */

@@ -184,7 +184,7 @@ function windowPattern({ layer_types: types, sliding_window_pattern: pattern }: 
 /** The families that can be written. */
 export const writableFamilies: readonly string[] = Object.keys(WRITERS);
 
-export interface WrittenSettings {
+interface WrittenSettings {
   /** `general.architecture`. */
   readonly architecture: string;
   readonly metadata: ReadonlyMap<string, GgufEntry>;

@@ -25,7 +25,7 @@ const QUANTIZATION_VERSION = 2;
 /** What says how the source's tensors were stored, cut up or quantized, which is not how they will be. */
 const OF_THE_SOURCE_FILE = /^(general\.(file_type|quantization_version|alignment)|split\.|quantize\.)/;
 
-export interface GgufExport {
+interface GgufExport {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
   /** The model's weights as they shall be. */

@@ -19,7 +19,7 @@ import { type BoundInput, emitOnnx, onnxFused, optimize } from "../tensor/index.
 import { tokenizerFromFiles } from "../text/tokenizer.ts";
 import { cachedDecoder } from "./onnx-program.ts";
 
-export interface OnnxExport {
+interface OnnxExport {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
   readonly tensors: readonly TensorSource[];

@@ -29,7 +29,7 @@ export interface Finding {
 
 export type Level = "problem" | "warning" | "note";
 
-export interface FoundRow {
+interface FoundRow {
   readonly origin: RowOrigin;
   readonly detail?: string;
 }

@@ -8,7 +8,7 @@
  * those of J = 0.3 with 0.12.
  */
 
-export const FUNCTIONS = 64;
+const FUNCTIONS = 64;
 const BAND = 4;
 /** Words in a shingle. */
 const WORDS = 3;
@@ -137,7 +137,7 @@ export class Signatures {
   }
 }
 
-export interface Likeness {
+interface Likeness {
   /** The earlier text's place. */
   readonly of: number;
   readonly similarity: number;

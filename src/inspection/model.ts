@@ -114,7 +114,7 @@ function parameterParts(model: LanguageModel): ModelReport["parameters"] {
 type Options = z.output<z.ZodObject<typeof modelInspectionShape>>;
 
 /** What a kind of tuning trains, and what its programs cost. */
-export interface Tuning {
+interface Tuning {
   readonly tuning: "lora" | "full";
   readonly trained: number;
   readonly cost: StepCost;

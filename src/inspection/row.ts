@@ -22,7 +22,7 @@ export interface InspectedRow {
   signature(): Int32Array | undefined;
 }
 
-export interface InspectedCompletion {
+interface InspectedCompletion {
   readonly role: Role;
   readonly text: string;
   /** Tokens before anything is cut, the end token among them. */

@@ -24,7 +24,7 @@ interface Prices {
 }
 
 /** A step of `count` equal micro-batches. */
-export interface StepWork {
+interface StepWork {
   readonly cost: StepCost;
   readonly sizes: Sizes;
   readonly count: number;
@@ -33,11 +33,11 @@ export interface StepWork {
 }
 
 /** Reads a clock in seconds. */
-export type Clock = () => number;
+type Clock = () => number;
 
 const wallClock: Clock = () => performance.now() / 1e3;
 
-export interface SpeedOptions {
+interface SpeedOptions {
   readonly threads?: number | undefined;
   /** The wall's if not given. */
   readonly clock?: Clock;

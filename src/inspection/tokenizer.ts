@@ -18,7 +18,7 @@ export interface TokenizerFacts {
   readonly chat: ChatFacts | null;
 }
 
-export interface ChatFacts {
+interface ChatFacts {
   /** The conversation that was written. */
   readonly messages: readonly Message[];
   /** As the template writes it before the assistant's answer; what it objects to where it refuses. */

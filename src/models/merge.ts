@@ -43,7 +43,7 @@ export function mergedWeights(checkpoint: Checkpoint, model: LanguageModel, adap
 }
 
 /** Adds scale * B A to a weight [out, in], in place; to one of [in, out] its transpose. */
-export function mergeInto(
+function mergeInto(
   weight: Float32Array,
   { a, b, inFeatures, outFeatures }: LoraModule,
   scale: number,

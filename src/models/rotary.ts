@@ -5,7 +5,7 @@
  */
 
 /** Frequencies below the lowest wavelength keep, above the longest are divided by `factor`, blended between. */
-export interface Llama3Scaling {
+interface Llama3Scaling {
   readonly type: "llama3";
   readonly factor: number;
   readonly lowFrequencyFactor: number;
@@ -14,7 +14,7 @@ export interface Llama3Scaling {
 }
 
 /** All positions divided by a factor. */
-export interface LinearScaling {
+interface LinearScaling {
   readonly type: "linear";
   readonly factor: number;
 }
@@ -23,7 +23,7 @@ export interface LinearScaling {
  * LongRoPE (Ding et al. 2024): each frequency is divided by a factor of its own, by others where a sequence is longer than those of
  * the model's first training, and what is turned is made longer by `attentionFactor`.
  */
-export interface LongRopeScaling {
+interface LongRopeScaling {
   readonly type: "longrope";
   readonly shortFactors: readonly number[];
   readonly longFactors: readonly number[];
@@ -35,7 +35,7 @@ export interface LongRopeScaling {
  * YaRN (Peng et al. 2023): frequencies that turn often over the original context keep, those that turn seldom are divided by
  * `factor`, with a ramp over the dimensions `low` to `high` between, and what is turned is made longer by `attentionFactor`.
  */
-export interface YarnScaling {
+interface YarnScaling {
   readonly type: "yarn";
   readonly factor: number;
   readonly attentionFactor: number;

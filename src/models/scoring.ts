@@ -34,7 +34,7 @@ function capped({ logitCap }: Pick<LanguageModel, "logitCap">, logits: Tensor): 
 }
 
 /** Scored rows: hidden [R, d], their logits [R, V], and each target's log-probability [R], in nats. */
-export interface ScoredRows {
+interface ScoredRows {
   readonly hidden: Tensor;
   readonly logits: Tensor;
   readonly tokens: Tensor;

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Objective } from "./objective.ts";
 
 /** The rows that an objective learns from: pairs, ranked completions of any number, labelled completions, or texts. */
-export type RowKind = "pairs" | "ranked" | "labelled" | "texts";
+type RowKind = "pairs" | "ranked" | "labelled" | "texts";
 
 /** What a user writes after `preftune`. */
 export type MethodName = "dpo" | "orpo" | "simpo" | "cpo" | "kto" | "bco" | "mpo" | "sft" | "reward";

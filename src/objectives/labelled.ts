@@ -18,7 +18,7 @@ export const labelledCompletions = {
 } as const satisfies Partial<Objective>;
 
 /** Log-ratios a [E], and whether an example's completion is desirable [E]. */
-export interface LabelledScores {
+interface LabelledScores {
   readonly ratio: Tensor;
   readonly isDesirable: Tensor;
 }

@@ -38,7 +38,7 @@ import { rewardMetrics } from "./pairwise.ts";
  * What an example's completions are to MPO. `preference` is 1 for the chosen completion of a pair, -1 for the rejected, 0
  * for a completion of the reference data; `regularizes` is 1 where a completion stands for the reference, else 0.
  */
-export const mpoColumns = { preference: "completion", regularizes: "completion" } as const;
+const mpoColumns = { preference: "completion", regularizes: "completion" } as const;
 
 /**
  * The step's loss is the mean over its E examples. A pair's regret is times E / pairs, and a log-probability times

@@ -61,7 +61,7 @@ export const plackettLuceLoss = defineObjective({
 });
 
 /** Completions in the orders of their examples. */
-export interface Ranking {
+interface Ranking {
   /** 1 where a completion is an example's, else 0 [E, C]. */
   readonly owners: Tensor;
   /** 1 where the completion of the row is strictly better than the column's, both of one example, else 0 [C, C]. */

@@ -38,7 +38,7 @@ import {
 } from "../tensor/index.ts";
 
 /** The answers to one prompt. */
-export interface AnswerRewards {
+interface AnswerRewards {
   /** log pi_ref(y) of each answer [A], in nats; finite, the probabilities sum to 1. */
   readonly reference: Tensor;
   /** r(y) of each answer [A]. */

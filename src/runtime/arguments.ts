@@ -13,7 +13,7 @@ import {
 import type { Value } from "./runtime.ts";
 
 /** The arrays that an engine takes for float32 values. */
-export type FloatArrays = readonly (typeof Float32Array | typeof Float64Array)[];
+type FloatArrays = readonly (typeof Float32Array | typeof Float64Array)[];
 
 type Types = ReadonlyMap<string, TensorType>;
 type Values = Readonly<Record<string, Value>>;

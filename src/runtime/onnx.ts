@@ -20,7 +20,7 @@ export interface OnnxBuild {
   readonly plainProducts: boolean;
 }
 
-export interface OnnxSettings extends InferenceSession.SessionOptions {
+interface OnnxSettings extends InferenceSession.SessionOptions {
   readonly executionProviders: readonly InferenceSession.ExecutionProviderConfig[];
 }
 

@@ -11,7 +11,7 @@ export interface Value {
   readonly data: Float32Array | Float64Array | BigInt64Array;
 }
 
-export interface CompileOptions {
+interface CompileOptions {
   /** Threads for one operation; the runtime's own choice where it is not given. */
   readonly threads?: number;
   /** Writes a trace of every operation to a file whose name starts so, when the program is disposed of. */

@@ -243,7 +243,7 @@ function applyRule(node: Node, { y, dy }: { y: Tensor; dy: Tensor }, recall: Rec
 /** What a gradient rule gets for a value of the forward pass: the value itself, or a copy of how it is computed. */
 type Recall = (t: Tensor) => Tensor;
 
-export interface GradientOptions {
+interface GradientOptions {
   /**
    * Nodes whose values the backward pass computes again instead of keeping them from the forward pass (Chen et al. 2016):
    * memory for time.

@@ -18,7 +18,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
 }
 
 /** One summand of a dimension: 2*P*T is { coefficient: 2, names: ["P", "T"] }, a number has no names. */
-export interface Term {
+interface Term {
   readonly coefficient: number;
   readonly names: readonly string[];
 }

@@ -9,7 +9,7 @@ import { formatShape, type Shape } from "./shape.ts";
 export type DType = "float32" | "int64" | "bool";
 
 /** Attributes of an operation: plain data, so that equal nodes can be found by comparing text. */
-export type Attributes = Readonly<Record<string, number | string | boolean | readonly (number | string)[]>>;
+type Attributes = Readonly<Record<string, number | string | boolean | readonly (number | string)[]>>;
 
 /** What is known of a value before the program runs. */
 export interface TensorType {
@@ -63,7 +63,7 @@ export function scope<T>(name: string, build: () => T): T {
   }
 }
 
-export interface NodeOptions {
+interface NodeOptions {
   readonly attributes?: Attributes;
   readonly dtype?: DType;
   readonly literal?: ArrayLike<number>;

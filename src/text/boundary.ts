@@ -54,7 +54,7 @@ export interface PromptOptions {
   readonly tools?: Tools | undefined;
 }
 
-export interface CompletionOptions extends Pick<PromptOptions, "chat" | "tools"> {
+interface CompletionOptions extends Pick<PromptOptions, "chat" | "tools"> {
   /** Of a completion of several messages: the last of the assistant's turns alone, or all of them (the default). */
   readonly score?: "last" | "all" | undefined;
 }

@@ -27,7 +27,7 @@ export interface ToolCall {
 /** Descriptions of functions that the assistant may call, as JSON schemas, the way a chat template writes them. */
 export type Tools = readonly Readonly<Record<string, unknown>>[];
 
-export interface RenderOptions {
+interface RenderOptions {
   /** End where the assistant begins to speak. */
   readonly addGenerationPrompt: boolean;
   readonly tools?: Tools | undefined;

@@ -38,7 +38,7 @@ export function endOnce(tokenizer: Tokenizer, ids: Int32Array, isEnd: (id: numbe
   return ended;
 }
 
-export interface TokenizedPassages {
+interface TokenizedPassages {
   readonly ids: Int32Array;
   /** 1 for each token that is generated, else 0. */
   readonly scored: Uint8Array;

@@ -7,7 +7,7 @@
 import { hashWith, NO_CHARACTERS, WordTable } from "./word-table.ts";
 
 /** Where a new piece begins whatever stands around it: the codes of the characters after which it does. */
-export interface Openings {
+interface Openings {
   /** At a space and a letter, besides after letters. */
   readonly words: ReadonlySet<number>;
   /** At a line end. */

@@ -29,7 +29,7 @@ const ROWS = "rows.safetensors";
 const STATE = "state.json";
 
 /** The arrays of a checkpoint. */
-export interface TrainingArrays {
+interface TrainingArrays {
   readonly trainable: FlatArray;
   readonly optimizer: Optimizer;
   /** What a reference that moves holds of its own. */

@@ -51,7 +51,7 @@ export class ContextValues {
   }
 }
 
-export interface ContextOptions {
+interface ContextOptions {
   /** What the steps before have left. */
   readonly state: readonly number[];
   /** Tokens of one engine run. */

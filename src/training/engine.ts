@@ -29,7 +29,7 @@ export interface StepOutput {
   readonly scores: readonly CompletionScore[];
 }
 
-export interface EngineOptions {
+interface EngineOptions {
   readonly policy: Policy;
   readonly objective: Objective;
   readonly runtime: Runtime;

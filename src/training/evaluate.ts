@@ -137,7 +137,7 @@ export class ObjectiveEvaluator implements AsyncDisposable {
   }
 }
 
-export interface EvaluationOptions {
+interface EvaluationOptions {
   readonly engine: Engine;
   readonly evaluator: ObjectiveEvaluator;
   /** Absent where there is nothing to compare with. */

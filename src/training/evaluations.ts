@@ -20,7 +20,7 @@ import { ReferenceScores } from "./reference.ts";
 import type { RunDirectory } from "./run-directory.ts";
 import { Sampler } from "./sampler.ts";
 
-export interface EvaluationsOptions {
+interface EvaluationsOptions {
   readonly run: RunDirectory;
   readonly config: TrainingConfig;
   readonly objective: Objective;
@@ -38,7 +38,7 @@ export interface EvaluationsOptions {
 }
 
 /** What was found after a step. */
-export interface Findings {
+interface Findings {
   readonly metrics: Readonly<Record<string, number>>;
   readonly samples: readonly Sample[];
 }

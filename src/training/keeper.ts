@@ -10,7 +10,7 @@ import { checkFiniteWeights } from "./self-checks.ts";
 import type { Trainer } from "./trainer.ts";
 import type { Watch } from "./watch.ts";
 
-export interface KeeperOptions {
+interface KeeperOptions {
   readonly run: RunDirectory;
   readonly config: TrainingConfig;
   readonly policy: Policy;

@@ -25,7 +25,7 @@ import { type Announced, announcement, summaryOf } from "./summary.ts";
 import { Trainer } from "./trainer.ts";
 import { Watch } from "./watch.ts";
 
-export interface LoopOptions extends Announced {
+interface LoopOptions extends Announced {
   readonly run: RunDirectory;
   /** The run that this is a part of, if it is. */
   readonly whole: RunDirectory | undefined;

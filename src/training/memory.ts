@@ -52,7 +52,7 @@ export function stepCost(
 }
 
 /** Numbers that a run holds as arrays from beginning to end. */
-export interface HeldNumbers {
+interface HeldNumbers {
   readonly weights: number;
   readonly trained: number;
   /** What the reference has of its own. */

@@ -9,7 +9,7 @@ import { methods } from "./methods.ts";
 import type { Metrics } from "./observer.ts";
 import { resultKind } from "./run-directory.ts";
 
-export interface CardContents {
+interface CardContents {
   readonly config: TrainingConfig;
   /** The license of the base model, where it is known. */
   readonly license?: string | undefined;

@@ -84,7 +84,7 @@ export function referenceMixup(
   return mixup ?? DEFAULT_MIXUP;
 }
 
-export interface MovingReferenceOptions {
+interface MovingReferenceOptions {
   /** Steps from one update to the next. */
   readonly every: number;
   /** Share of the policy in an update. */

@@ -16,7 +16,7 @@ export interface Optimizer {
   }): void;
 }
 
-export interface OptimizerOptions {
+interface OptimizerOptions {
   readonly size: number;
   readonly weightDecay: number;
 }

@@ -20,7 +20,7 @@ import type { Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { tokenScores } from "./token-scores.ts";
 
-export interface SamplerOptions {
+interface SamplerOptions {
   readonly policy: Policy;
   readonly tokenizer: Tokenizer;
   readonly pieces: TokenPieces;
@@ -38,7 +38,7 @@ interface Answer {
 }
 
 /** What is heard of the policy at one evaluation. */
-export interface Heard {
+interface Heard {
   readonly samples: readonly Sample[];
   /** Numbers of the drawn answers, none without `klSamples`. */
   readonly metrics: Readonly<Record<string, number>>;

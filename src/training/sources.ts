@@ -29,7 +29,7 @@ type Sources = Pick<TrainingConfig, "model" | "adapter" | keyof typeof dataPurpo
 /** A source of rows as it is given: a text, perhaps with a weight, or an object. */
 type GivenSource = string | { readonly path: string };
 
-export interface FetchedSources {
+interface FetchedSources {
   /** The settings as they were, each name on the hub with its commit. */
   readonly pinned: Sources;
   /** Paths of this machine for the model and the adapter. */

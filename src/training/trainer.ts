@@ -30,7 +30,7 @@ export type TrainerConfig = Pick<
   "optimizer" | "weightDecay" | "learningRate" | "schedule" | "warmupSteps" | "maxGradNorm" | "microBatchTokens"
 >;
 
-export interface TrainerOptions {
+interface TrainerOptions {
   readonly policy: Policy;
   readonly objective: Objective;
   readonly engine: Engine;

@@ -12,7 +12,7 @@ import type { RunDirectory } from "./run-directory.ts";
 import { bestEvaluation, checkBestMetric, keepsBest, stopReason } from "./stopping.ts";
 import { type Rule, type RunView, warningsOf } from "./warnings.ts";
 
-export interface WatchOptions extends Omit<RunView, "history" | "step"> {
+interface WatchOptions extends Omit<RunView, "history" | "step"> {
   readonly run: RunDirectory;
   readonly observer: RunObserver | undefined;
 }

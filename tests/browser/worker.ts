@@ -8,7 +8,7 @@ import {
   webRuntime,
 } from "../../src/browser/index.ts";
 
-export interface Opening {
+interface Opening {
   readonly runtime: WebRuntimeOptions;
   readonly settings?: TuningSettings;
 }

@@ -57,7 +57,7 @@ export function safetensorsBytes(
 /** One GGUF metadata entry: key, GGUF's number of the value's type, and the value as bytes. */
 export type GgufEntry = readonly [key: string, type: number, value: Uint8Array];
 
-export interface GgufTensorEntry {
+interface GgufTensorEntry {
   readonly name: string;
   /** Fastest first, as in the file. */
   readonly dimensions: readonly (number | bigint)[];

@@ -22,7 +22,7 @@ export async function preftune(...words: string[]): Promise<{ code: number; out:
 /** What `npm run build` makes. */
 export const executable = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-export interface Ended {
+interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly out: string;

@@ -31,7 +31,7 @@ export function jsonLines(values: readonly unknown[]): string {
   return values.map((value) => `${JSON.stringify(value)}\n`).join("");
 }
 
-export interface WrittenRun {
+interface WrittenRun {
   readonly path: string;
   /** Writes a file of the run: JSON, or a text as it is. */
   write(name: string, value: unknown): void;
@@ -53,13 +53,13 @@ export function writeRun(
   return { path, write, append: (...more) => appendFileSync(join(path, "metrics.jsonl"), jsonLines(more)) };
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
-export interface AskOptions {
+interface AskOptions {
   readonly method?: string;
   readonly headers?: OutgoingHttpHeaders;
   /** Without the cookie that goes with every request otherwise. */
@@ -133,7 +133,7 @@ export function ask(
   });
 }
 
-export interface ServerSent {
+interface ServerSent {
   readonly id: string;
   readonly event: string;
   // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects to be in it.
@@ -141,7 +141,7 @@ export interface ServerSent {
 }
 
 /** The events of a stream as EventSource reads them. */
-export class EventReader implements Disposable {
+class EventReader implements Disposable {
   private readonly waiting: ServerSent[] = [];
   private constructor(private readonly end: () => void) {}
 

@@ -30,7 +30,7 @@ export type Fault =
   /** The whole file, whatever the range. */
   | { readonly ignoreRange: true };
 
-export interface Logged {
+interface Logged {
   readonly method: string;
   readonly path: string;
   readonly range: string | undefined;
@@ -38,7 +38,7 @@ export interface Logged {
 }
 
 /** What a commit that was pushed had: texts of small files, hashes of large ones. */
-export interface PushedCommit {
+interface PushedCommit {
   readonly summary: string;
   readonly files: Record<string, string>;
 }

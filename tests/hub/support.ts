@@ -8,7 +8,7 @@ import type { HubEvent, HubOptions, HubSettings } from "../../src/hub/index.ts";
 import { Random } from "../../src/random.ts";
 import { type Files, TestHub } from "./server.ts";
 
-export interface Setup {
+interface Setup {
   hub: TestHub;
   /** HF_HOME. */
   home: string;

@@ -67,7 +67,7 @@ export function weightsOnly(weights: Weights): Checkpoint {
   };
 }
 
-export interface Scored {
+interface Scored {
   /** Log-probabilities of every completion's tokens, completion by completion. */
   readonly tokens: number[];
   /** Of every completion. */
@@ -75,7 +75,7 @@ export interface Scored {
   readonly gradients: ReadonlyMap<string, number[]>;
 }
 
-export interface ScorerOptions {
+interface ScorerOptions {
   readonly model: LanguageModel;
   readonly parameters: Parameters;
   readonly runtime: Runtime;
@@ -84,11 +84,7 @@ export interface ScorerOptions {
 }
 
 /** Scores examples in one micro-batch with these weights, and differentiates the sum of coefficient * log-probability. */
-export type Scorer = (
-  examples: readonly Example[],
-  weights: Weights,
-  coefficients?: readonly number[],
-) => Promise<Scored>;
+type Scorer = (examples: readonly Example[], weights: Weights, coefficients?: readonly number[]) => Promise<Scored>;
 
 /** Compiles a scorer, which lives as long as the test file. */
 export async function compileScorer(options: ScorerOptions): Promise<Scorer> {

@@ -13,7 +13,7 @@ import { gradients, reduceSum } from "../../src/tensor/index.ts";
 import { numbers } from "../support/programs.ts";
 
 /** Examples in order: log-probabilities of all their completions, how many each has, and the objective's columns, flat. */
-export interface Completions {
+interface Completions {
   readonly policy: readonly number[];
   readonly reference: readonly number[];
   readonly counts: readonly number[];

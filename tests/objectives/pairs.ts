@@ -37,7 +37,7 @@ export function pairOfTokens(policy: TwoLists, reference: TwoLists): Pair {
 
 export const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
-export interface Outcome {
+interface Outcome {
   readonly losses: number[];
   readonly metrics: Record<string, number[]>;
   /** Of the sum of the losses, with respect to each pair's policy log-probabilities (those of the first tokens). */
@@ -49,7 +49,7 @@ export interface Outcome {
 }
 
 /** The optimizer step that the pairs are of. */
-export interface Step {
+interface Step {
   /** All its pairs, where others are evaluated than these, and the place of the first of these. */
   readonly step?: readonly Pair[];
   readonly start?: number;

@@ -10,7 +10,7 @@ import { webBuilds } from "../../src/runtime/web.ts";
 import { browserMissing, whyNoBrowser } from "./browser.ts";
 import { type ChromiumOptions, type ChromiumRuntime, chromiumRuntime } from "./chromium-runtime.ts";
 
-export interface TestEngine {
+interface TestEngine {
   readonly name: string;
   readonly runtime: Runtime;
   /** Whether it is missing here, which its name then says. */

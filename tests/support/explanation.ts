@@ -9,7 +9,7 @@ import { serveFolders } from "./static-server.ts";
 /** The pages as `npm run build` leaves them. */
 export const BUILT_PAGES = fileURLToPath(new URL("../../dist/web", import.meta.url));
 
-export interface OpenPage extends AsyncDisposable {
+interface OpenPage extends AsyncDisposable {
   readonly page: Page;
   /** What went wrong in the page: errors it threw, and what it wrote to the console as one. */
   readonly errors: readonly string[];
@@ -18,7 +18,7 @@ export interface OpenPage extends AsyncDisposable {
   readonly requests: readonly string[];
 }
 
-export interface OpenOptions extends BrowserContextOptions {
+interface OpenOptions extends BrowserContextOptions {
   /** The file of the page, with what a link may have behind it; default the explanation. */
   readonly path?: string;
   /** The folder that the pages are served under. */

@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Headers that make a page cross-origin isolated: with them it may have memory that its threads share. */
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
-export interface StaticServer extends AsyncDisposable {
+interface StaticServer extends AsyncDisposable {
   /** Where it listens, without a slash at the end. */
   readonly url: string;
   /** Paths that were asked for, in order. */

@@ -16,7 +16,7 @@ export const preference: Shape = {
 };
 
 /** The pair in a row's `chosen` and `rejected`, after a prompt or with the one that they share. Throws RowProblem. */
-export function pairOf(prompt: Content | undefined, row: Row): Compared {
+function pairOf(prompt: Content | undefined, row: Row): Compared {
   const chosen = contentField(row, "chosen");
   const rejected = contentField(row, "rejected");
   if (typeof chosen !== typeof rejected) {

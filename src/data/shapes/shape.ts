@@ -29,19 +29,19 @@ export interface Answer {
 }
 
 /** A conversation that stands for itself. */
-export interface Conversation {
+interface Conversation {
   readonly kind: "conversation";
   readonly messages: readonly Message[];
 }
 
 /** A text that stands for itself. */
-export interface PlainText {
+interface PlainText {
   readonly kind: "text";
   readonly text: string;
 }
 
 /** A prompt that nobody has answered. */
-export interface Question {
+interface Question {
   readonly kind: "prompt";
   readonly prompt: Content;
 }

@@ -11,7 +11,7 @@
 import { type Check, type Finding, Tally } from "../check.ts";
 import { pairOf } from "../row.ts";
 
-export interface LengthRule {
+interface LengthRule {
   /** The share of pairs that the best rule gets right: 0.5 to 1. */
   readonly accuracy: number;
   /** Its target, in tokens: 0 takes the shorter always, infinity the longer. */

@@ -13,7 +13,7 @@ import { type LayerInputs, type LayerOutputs, runLayers } from "./layer.ts";
 import { normHeads } from "./norms.ts";
 import { tableColumns } from "./rotate.ts";
 
-export interface DecoderOptions extends HeadSizes {
+interface DecoderOptions extends HeadSizes {
   readonly family: string;
   readonly vocabularySize: number;
   readonly hiddenSize: number;
@@ -49,14 +49,14 @@ export interface DecoderOptions extends HeadSizes {
   readonly layer?: (index: number) => LayerOptions;
 }
 
-export interface LayerOptions {
+interface LayerOptions {
   /** Which rotary embedding it turns by; null for none. */
   readonly rotary?: number | null;
   readonly window?: number | undefined;
 }
 
 /** The last names of a block's norms, where it has them. */
-export interface NormNames {
+interface NormNames {
   readonly beforeAttention?: string;
   readonly afterAttention?: string;
   readonly beforeFeedForward?: string;

@@ -121,7 +121,7 @@ export interface OnnxValueInfo {
   type: { tensorType: { elemType: number; shape: { dim: ({ dimValue: bigint } | { dimParam: string })[] } } };
 }
 
-export interface OnnxModel {
+interface OnnxModel {
   irVersion: bigint;
   producerName: string;
   opsetImport: { domain: string; version: bigint }[];
