@@ -215,7 +215,12 @@ async function collect<T>(
 }
 
 function noRows(what: string, ledger: Ledger): DataError {
-  return new DataError(`${what}. Mend the rows, or give another file:\n${ledger}`);
+  const { read, droppedBy } = ledger.toJSON();
+  const isText = read > 0 && droppedBy["not JSON"]?.count === read;
+  const remedy = isText
+    ? 'Make JSON of the lines, as in {"text": "..."} for preftune sft, or give another file'
+    : "Mend the rows, or give another file";
+  return new DataError(`${what}. ${remedy}:\n${ledger}`);
 }
 
 async function collectSource<T>(

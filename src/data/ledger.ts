@@ -5,6 +5,7 @@
 
 import type { RowOrigin } from "./example.ts";
 import type { Cause } from "./problem.ts";
+import { nameOf } from "./standard-input.ts";
 
 /** How many rows of a cause are named. */
 const namedRows = 5;
@@ -249,7 +250,8 @@ const namedFiles = 4;
 
 function fileNames(files: readonly string[]): string {
   const rest = files.length - namedFiles;
-  return rest <= 0 ? files.join(", ") : `${files.slice(0, namedFiles).join(", ")} and ${rest} more`;
+  const names = files.slice(0, namedFiles).map(nameOf).join(", ");
+  return rest <= 0 ? names : `${names} and ${rest} more`;
 }
 
 function rowList({ rows, count }: Tally, withFiles: boolean): string {

@@ -6,6 +6,7 @@
  * - `leaks`: held-out rows that are among those to train on, but for letter case, spaces and the order of completions.
  */
 
+import { ConfigError } from "../errors.ts";
 import { type Content, describeOrigin, type Example, type RowOrigin } from "./example.ts";
 import { hashOf, hashOfHashes } from "./hash.ts";
 import { RowProblem } from "./problem.ts";
@@ -69,6 +70,14 @@ export interface RepeatOptions {
   readonly drop?: readonly Repeat[] | undefined;
   /** Rows to train on, where those that are loaded are held out. */
   readonly trainedOn?: KnownRows | undefined;
+}
+
+/** Throws ConfigError where leaks into nothing are to be left out. */
+export function refuseDropWithoutUse(drop: readonly Repeat[] | undefined, evalData: unknown): void {
+  if (evalData !== undefined || !drop?.includes("leaks")) return;
+  throw new ConfigError(
+    "--drop leaks leaves rows out of --eval-data, and there is none. Give held-out rows, or leave it out.",
+  );
 }
 
 /** Leaves rows out as they come by. */

@@ -5,6 +5,7 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { pairings } from "../data/derive.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
+import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { scores } from "../data/texts.ts";
 import { datasetFinder } from "../hub/index.ts";
 import { modelFor } from "../models/index.ts";
@@ -84,6 +85,7 @@ export type OnRows = (rows: number) => void;
 export async function inspectData(given: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
   const asked = z.strictObject(dataInspectionShape).parse(given);
   const { method, show, examples: named } = asked;
+  refuseDropWithoutUse(asked.drop, asked.evalData);
   using checkpoint = await openCheckpoint(asked.model);
   // As a run has them: no longer than the model's positions.
   const maxLength = Math.min(asked.maxLength, modelFor(checkpoint).maxPositions);

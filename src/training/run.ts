@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
+import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { refuseWeights } from "../data/sources.ts";
 import { limitsWithin } from "../data/truncate.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
@@ -67,6 +68,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
   checkStopping(given, objective);
   checkRegularization(given);
   if (given.evalData) refuseWeights(given.evalData, "--eval-data");
+  refuseDropWithoutUse(given.drop, given.evalData);
   const mixup = referenceMixup(given, objective);
   const before = firstPart(given);
   const { observer, resume = false, force = false, signal } = control;

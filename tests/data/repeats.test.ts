@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
 import { loadExamples, type PreferenceOptions } from "../../src/data/load.ts";
+import { refuseDropWithoutUse } from "../../src/data/repeats.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { byteFiles } from "../text/tokenizers.ts";
 import { temporaryFiles } from "./files.ts";
@@ -143,6 +144,12 @@ describe("leaks", () => {
     const held = await load(heldOut, { drop: ["leaks"], trainedOn: known });
     expect(lines(held)).toEqual([2]);
     expect(held.ledger.toJSON().droppedBy["trained on"]).toMatchObject({ count: 2 });
+  });
+
+  test("need rows that they leak into", () => {
+    expect(() => refuseDropWithoutUse(["leaks"], undefined)).toThrow("--drop leaks leaves rows out of --eval-data");
+    refuseDropWithoutUse(["leaks"], ["held-out.jsonl"]);
+    refuseDropWithoutUse(["duplicates"], undefined);
   });
 
   test("stay without it", async () => {
