@@ -1,7 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { byHand } from "../../src/cli/commands/demo.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { reviewLines, tallyLine } from "../../src/cli/terminal/reviews.ts";
@@ -10,10 +9,10 @@ import { type DemoReport, demo } from "../../src/demo/demo.ts";
 import { sampleReviews, tally } from "../../src/demo/reviews.ts";
 import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import type { Metrics } from "../../src/training/observer.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-demo-"));
-const output = join(folder, "run");
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { at } = scratchFolder();
+const output = at("run");
 
 const readConfig = (run: string) => JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
 const positives = (reviews: Parameters<typeof tally>[0]) => tally(reviews).positive / reviews.length;
@@ -75,15 +74,15 @@ describe("the demo, with fewer samples", () => {
   it("is the same run as the command that it prints", async () => {
     const words = byHand({ output, seed: 0 }).split(" ");
     expect(words.slice(0, 2)).toEqual(["preftune", "dpo"]);
-    const at = words.indexOf("--output") + 1;
-    const words1 = words.with(at, join(folder, "by-hand")).slice(1);
+    const place = words.indexOf("--output") + 1;
+    const words1 = words.with(place, at("by-hand")).slice(1);
     const silent = { write: () => true };
     const code = await runProgram([...words1, "--max-steps", "1"], {
       stdout: silent,
       stderr: silent,
     });
     expect(code).toBe(0);
-    const { output: _, maxSteps, ...config } = readConfig(join(folder, "by-hand"));
+    const { output: _, maxSteps, ...config } = readConfig(at("by-hand"));
     expect(maxSteps).toBe(1);
     const { output: _own, ...own } = readConfig(output);
     const absolute = (paths: string[]) => paths.map((path) => join(process.cwd(), path));
@@ -108,7 +107,7 @@ describe("the demo, with fewer samples", () => {
 
 describe("a demo that is stopped", () => {
   it("returns the run alone, to go on with", async () => {
-    const stopped = join(folder, "stopped");
+    const stopped = at("stopped");
     const controller = new AbortController();
     const finished = await demo(
       { output: stopped, seed: 0, pairs: 64, samples: 2 },
