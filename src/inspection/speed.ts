@@ -67,14 +67,6 @@ export class MachineSpeed {
     return count * (engine + trained * gradient) + trained * update;
   }
 
-  /** The rate of the products of a step, in operations a second. */
-  async productRate({ cost: { step }, sizes }: Pick<StepWork, "cost" | "sizes">): Promise<number> {
-    const products = step.products(sizes);
-    let seconds = 0;
-    for (const product of products) seconds += product.count * (await this.productSeconds(product));
-    return step.flops(sizes) / seconds;
-  }
-
   private async programSeconds(program: ProgramCost, sizes: Sizes): Promise<number> {
     const products = program.products(sizes);
     let seconds = 0;
