@@ -8,7 +8,7 @@ import { parseReference } from "./reference.ts";
 import { fetchAbout, type Subject } from "./request.ts";
 import { type HubOptions, openSession, pageOf, type Session, stoppable } from "./session.ts";
 
-export interface PushOptions extends HubOptions {
+interface PushOptions extends HubOptions {
   /** `org/name`. */
   readonly repo: string;
   readonly folder: string;

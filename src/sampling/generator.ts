@@ -11,7 +11,7 @@ import type { ChoiceOptions } from "./choose.ts";
 import { decodeProgram } from "./decode.ts";
 import { type Generation, Session, type Settings } from "./session.ts";
 
-export interface GeneratorOptions {
+interface GeneratorOptions {
   readonly model: LanguageModel;
   readonly runtime: Runtime;
   /** The checkpoint's parameters, or those with an adapter. */

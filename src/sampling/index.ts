@@ -1,5 +1,5 @@
 /** Generation: prompts as token ids in, continuations as token ids out. */
 
-export { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+export { type GenerateOptions, Generator } from "./generator.ts";
 export type { Generation } from "./session.ts";
 export { stopTokens } from "./stop.ts";
