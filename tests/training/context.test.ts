@@ -184,13 +184,13 @@ describe("KTO's reference point", () => {
 
   it("stops in the middle of an evaluation when it is told to", async () => {
     await withTrainer({ objective: objectiveNamed("kto") }, async ({ engine, evaluator }) => {
-      const abort = new AbortController();
       let scored = 0;
       const reference = new ReferenceScores((group) => {
-        if (++scored === 2) abort.abort();
+        scored++;
         return engine.score("reference", group);
       });
-      const options = { engine, evaluator, reference, microBatchTokens: 20, step: 0, signal: abort.signal };
+      const stops = async () => scored === 2;
+      const options = { engine, evaluator, reference, microBatchTokens: 20, step: 0, stops };
       expect(await evaluate(labelled, options)).toBeUndefined();
       expect(scored).toBe(2);
     });
