@@ -1,6 +1,7 @@
 /**
  * What preftune asks of an engine: compile a program, run it on arrays, dispose of it. `node.ts` does it with
- * onnxruntime-node, `interpreter.ts` in plain TypeScript with float64; nothing above this room knows which.
+ * onnxruntime-node, `web.ts` with onnxruntime-web, `interpreter.ts` in plain TypeScript with float64; nothing above this
+ * room knows which.
  */
 
 import type { Program } from "../tensor/index.ts";
@@ -12,9 +13,9 @@ export interface Value {
 }
 
 interface CompileOptions {
-  /** Threads for one operation; the runtime's own choice where it is not given. */
+  /** Threads for one operation; the runtime's own choice where it is not given. In a browser all programs share what it has. */
   readonly threads?: number;
-  /** Writes a trace of every operation to a file whose name starts so, when the program is disposed of. */
+  /** Writes a trace of every operation to a file whose name starts so, when the program is disposed of. On Node alone. */
   readonly profile?: string;
 }
 
