@@ -22,13 +22,15 @@ export class Events implements Disposable {
   private last = 0;
   private readonly remembered: { readonly number: number; readonly text: string }[] = [];
   private readonly clients = new Set<Client>();
+  private looking: Promise<void> | undefined;
   private readonly encoder = new TextEncoder();
   private readonly timers: readonly NodeJS.Timeout[];
 
-  /** Looks at the files every so many milliseconds while anybody listens. */
+  /** Looks at the files every so many milliseconds while anybody listens, and remembers the last events. */
   constructor(
     private readonly index: RunIndex,
     interval: number,
+    private readonly memory = REMEMBERED,
   ) {
     const look = setInterval(() => {
       // What fails to be read now is read the next time.
@@ -39,8 +41,15 @@ export class Events implements Disposable {
     for (const timer of this.timers) timer.unref();
   }
 
-  /** Looks at the files now, and tells everybody what has changed. */
-  async refresh(): Promise<void> {
+  /** Looks at the files now, and tells everybody what has changed. A look that is under way is waited for and not begun twice. */
+  refresh(): Promise<void> {
+    this.looking ??= this.look().finally(() => {
+      this.looking = undefined;
+    });
+    return this.looking;
+  }
+
+  private async look(): Promise<void> {
     const existed = this.index.exists;
     const { changed, removed } = await this.index.refresh();
     const now = Date.now() / 1000;
@@ -85,7 +94,7 @@ export class Events implements Disposable {
   private tell(event: ServerEvent): void {
     const text = this.format(event, ++this.last);
     this.remembered.push({ number: this.last, text });
-    if (this.remembered.length > REMEMBERED) this.remembered.shift();
+    if (this.remembered.length > this.memory) this.remembered.shift();
     this.send(text);
   }
 

@@ -30,7 +30,6 @@ export class RunIndex {
   exists = false;
   private readonly root: string;
   private runs: ReadonlyMap<string, TrackedRun> = new Map();
-  private refreshing: Promise<RunChanges> | undefined;
 
   constructor(readonly folder: string) {
     this.root = resolve(folder);
@@ -45,15 +44,8 @@ export class RunIndex {
     return [...this.runs.values()].map(({ summary }) => summary).sort((a, b) => b.updated - a.updated);
   }
 
-  /** Looks at the files again. A look that is under way is waited for and not begun twice. */
-  refresh(): Promise<RunChanges> {
-    this.refreshing ??= this.lookAround().finally(() => {
-      this.refreshing = undefined;
-    });
-    return this.refreshing;
-  }
-
-  private async lookAround(): Promise<RunChanges> {
+  /** Looks at the files again, and returns what has changed since the last look, which must have come to its end. */
+  async refresh(): Promise<RunChanges> {
     const places = await this.findRuns();
     const now = Date.now() / 1000;
     const before = this.runs;

@@ -1,6 +1,7 @@
 /** The server of `preftune ui`: on the loopback interface, for whoever has the address with the token. */
 
 import { once } from "node:events";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { systemReason } from "../checkpoints/files.ts";
@@ -12,6 +13,8 @@ import { RunIndex } from "./run-index.ts";
 import { pageFolder, StaticFiles } from "./static-files.ts";
 
 const ADDRESS = "127.0.0.1";
+/** Milliseconds that answers under way have when the server ends. */
+const LAST_WORDS = 200;
 
 interface DashboardOptions {
   /** Folder of runs, or one run. It need not be there yet. */
@@ -41,7 +44,7 @@ export async function startDashboard({
   const [guard, index] = [new Guard(), new RunIndex(folder)];
   const events = new Events(index, interval);
   const { fetch } = dashboardApp({ guard, index, events, files });
-  const server = createAdaptorServer({ fetch, hostname: ADDRESS, overrideGlobalObjects: false });
+  const server = createAdaptorServer({ fetch, hostname: ADDRESS, overrideGlobalObjects: false }) as Server;
   server.listen(port, ADDRESS);
   try {
     await once(server, "listening");
@@ -60,8 +63,10 @@ export async function startDashboard({
       events[Symbol.dispose]();
       const closed = once(server, "close");
       server.close();
-      if ("closeAllConnections" in server) server.closeAllConnections();
+      // What is being sent may come to its end; a browser keeps its connections open beyond that.
+      const patience = setTimeout(() => server.closeAllConnections(), LAST_WORDS);
       await closed;
+      clearTimeout(patience);
     },
   };
 }

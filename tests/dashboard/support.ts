@@ -159,6 +159,7 @@ class EventReader implements Disposable {
         resolve(reader);
       });
       sent.on("error", reject);
+      sent.end();
     });
   }
 
