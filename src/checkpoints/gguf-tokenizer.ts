@@ -9,6 +9,7 @@ import { CheckpointError } from "../errors.ts";
 import type { JsonObject, TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "./gguf-metadata.ts";
 import { preTokenizerOf } from "./gguf-pre-tokenizers.ts";
+import { addedToken, bpeModel, byteLevelDecoder } from "./tokenizer-json.ts";
 
 /** tokenizer.ggml.token_type, llama.cpp's numbers. */
 const NORMAL = 1;
@@ -86,7 +87,7 @@ function byteLevelFamily(metadata: GgufMetadata, { tokens }: Vocabulary): Family
   return {
     normalizer: pre.normalizer,
     preTokenizer: pre.preTokenizer,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    decoder: byteLevelDecoder,
     model: bpeModel(tokens, merges.map(splitMerge), { ignore_merges: pre.ignoreMerges }),
     addBos: pre.addBos,
   };
@@ -158,35 +159,11 @@ function mergesByScore(source: string, { tokens, types }: Vocabulary, scores: re
   return merges.map(({ left, right }) => [left, right]);
 }
 
-function bpeModel(tokens: readonly string[], merges: [string, string][], options: JsonObject): JsonObject {
-  return {
-    type: "BPE",
-    dropout: null,
-    unk_token: null,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
-    fuse_unk: false,
-    byte_fallback: false,
-    ignore_merges: false,
-    ...options,
-    vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-    merges,
-  };
-}
-
 /** Tokens that are found in text as a whole, before anything is split: control tokens (special) and user-defined ones. */
 function addedTokens({ tokens, types }: Vocabulary): JsonObject[] {
   return [...tokens.entries()]
     .filter(([id]) => types[id] === CONTROL || types[id] === USER_DEFINED)
-    .map(([id, content]) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: types[id] === CONTROL,
-    }));
+    .map(([id, content]) => addedToken(content, id, types[id] === CONTROL));
 }
 
 function configOf(metadata: GgufMetadata, { tokens }: Vocabulary, family: Family): JsonObject {

@@ -8,6 +8,7 @@
  */
 
 import type { JsonObject, TokenizerFiles } from "../checkpoints/checkpoint.ts";
+import { addedToken, bpeModel, byteLevelDecoder } from "../checkpoints/tokenizer-json.ts";
 
 /** The end-of-text token pads; the other two frame a turn, and `<|im_end|>` ends generation. There is no BOS. */
 const SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -95,36 +96,16 @@ function merged(spelling: readonly string[], left: string, right: string): strin
 }
 
 function tokenizerJson(vocabulary: readonly string[], merges: readonly string[]): JsonObject {
-  const addedToken = (content: string, id: number) => ({
-    id,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  });
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS.map(addedToken),
+    added_tokens: SPECIAL_TOKENS.map((content, id) => addedToken(content, id, true)),
     normalizer: null,
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
     post_processor: null,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(vocabulary.map((token, id) => [token, id])),
-      merges: [...merges],
-    },
+    decoder: byteLevelDecoder,
+    model: bpeModel(vocabulary, merges),
   };
 }
 
