@@ -30,9 +30,9 @@ export {
   type WebEngine,
   type WebRuntime,
   type WebRuntimeOptions,
-  webGpuAdapter,
   webRuntime,
 } from "../runtime/web.ts";
+export { webGpuAdapter } from "../runtime/web-gpu.ts";
 export type { TrainingConfig } from "../training/config.ts";
 export type { Metrics, Sample } from "../training/observer.ts";
 export { fetchModel } from "./fetch.ts";

@@ -14,6 +14,7 @@ import { ConfigError } from "../errors.ts";
 import { onnxFused } from "../tensor/index.ts";
 import { compileOnnx, type OnnxBuild } from "./onnx.ts";
 import type { Runtime } from "./runtime.ts";
+import { webGpuAdapter } from "./web-gpu.ts";
 
 export type WebDevice = "wasm" | "webgpu";
 
@@ -28,7 +29,10 @@ export interface WebRuntimeOptions {
   readonly files: string;
   /** Default "wasm". */
   readonly device?: WebDevice;
-  /** Threads in WebAssembly, by default one a core up to 4. Without cross-origin isolation there is one. Set by the first runtime of a page. */
+  /**
+   * Threads in WebAssembly, by default half as many as there are cores, up to 4: the page has to draw, and threads that wait for each
+   * other's cores are slower than one. Without cross-origin isolation there is one. Set by the first runtime of a page.
+   */
   readonly threads?: number;
 }
 
@@ -60,18 +64,6 @@ export const webBuilds: Readonly<Record<WebDevice, Omit<OnnxBuild, keyof Engine>
   },
 };
 
-/** The part of WebGPU that is asked here. */
-interface Gpu {
-  requestAdapter(): Promise<{ readonly info: { readonly vendor: string; readonly architecture: string } } | null>;
-}
-
-/** What the browser calls its WebGPU adapter, "apple metal-3" say; undefined where it has none. */
-export async function webGpuAdapter(): Promise<string | undefined> {
-  const { gpu } = navigator as { gpu?: Gpu };
-  const adapter = await gpu?.requestAdapter();
-  return adapter ? `${adapter.info.vendor} ${adapter.info.architecture}`.trim() : undefined;
-}
-
 const MOST_THREADS = 4;
 
 /** Loads the engine. Throws ConfigError where its files are not at their place, or the browser lacks the device. */
@@ -86,7 +78,7 @@ export async function webRuntime({ files, device = "wasm", threads }: WebRuntime
   wasm.wasmPaths = folder.href;
   // Without isolation there is no memory that threads could share.
   const allowed = globalThis.crossOriginIsolated && device === "wasm" ? navigator.hardwareConcurrency : 1;
-  wasm.numThreads ||= allowed === 1 ? 1 : (threads ?? Math.min(allowed, MOST_THREADS));
+  wasm.numThreads ||= allowed === 1 ? 1 : (threads ?? Math.min(Math.ceil(allowed / 2), MOST_THREADS));
   const build = { ...engine, ...webBuilds[device] };
   return {
     engine: {
