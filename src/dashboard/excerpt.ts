@@ -10,6 +10,10 @@ import { MetricLines } from "./metric-lines.ts";
 const END_BYTES = 2 ** 16;
 /** Searched at once for the last evaluation. */
 const BLOCK = 2 ** 20;
+/** An evaluation, and the first steps. */
+const FIRST_LINES = 3;
+/** A step, and an evaluation after it. */
+const LAST_LINES = 2;
 const NEWLINE = 10;
 const EVALUATION = '"eval_';
 
@@ -57,13 +61,13 @@ export async function lastEvaluation(file: OpenFile, from = 0): Promise<LogLine 
   return undefined;
 }
 
-/** About so many lines, evenly spaced over the log, with its first and last ones. */
+/** At most so many lines, 8 or more, evenly spaced over the log, with its first and last ones. */
 export async function evenlySpacedLines(file: OpenFile, count: number): Promise<MetricLines> {
   const found = new MetricLines();
   const head = await readRange(file, 0, END_BYTES);
   const longest = longestLine(head);
-  const stride = Math.ceil(file.size / count);
-  let done = addLines(found, head, 0, 3);
+  const stride = Math.ceil(file.size / (count - FIRST_LINES - LAST_LINES));
+  let done = addLines(found, head, 0, FIRST_LINES);
   for (let at = stride; at < file.size - END_BYTES; at += stride) {
     if (at < done) continue;
     const bytes = await readRange(file, at, at + 3 * longest);
@@ -71,8 +75,9 @@ export async function evenlySpacedLines(file: OpenFile, count: number): Promise<
   }
   const start = Math.max(done, file.size - END_BYTES);
   const tail = await readRange(file, start, file.size);
-  const end = tail.lastIndexOf(NEWLINE);
-  if (end > 0) addLines(found, tail, tail.lastIndexOf(NEWLINE, end - 1) + 1, 1);
+  let last = tail.lastIndexOf(NEWLINE) + 1;
+  for (let i = 0; i < LAST_LINES && last > 1; i++) last = tail.lastIndexOf(NEWLINE, last - 2) + 1;
+  addLines(found, tail, last, LAST_LINES);
   return found;
 }
 

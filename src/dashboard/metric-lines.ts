@@ -60,7 +60,8 @@ export class MetricLines {
     const table = "loss" in values ? this.training : this.evaluation;
     const names = Object.keys(values);
     for (const name of names) {
-      if (table.add(name) && typeof values[name] === "number") table.set(name, values[name]);
+      const value = values[name];
+      if ((typeof value === "number" || value === null) && table.add(name)) table.set(name, value ?? Number.NaN);
     }
     table.endRow();
     const parts = line.match(/[{,]"(?:[^"\\]|\\.)*":/g) ?? [];

@@ -20,6 +20,9 @@ const ANSWER_BYTES = 64 * 2 ** 20;
 /** Read while somebody waits for the first answer: a few hundredths of a second. */
 const QUICK_BYTES = 4 * 2 ** 20;
 
+/** Of a long log, for a first answer. */
+const FEWEST_LINES = 50;
+
 /** A run as it was found: what it is called, and its folder. */
 interface FoundRun {
   readonly id: string;
@@ -89,7 +92,7 @@ export class SeriesReader {
     }
     await using open = await openFile(file);
     if (open === undefined) return exactly(await this.read(file, false));
-    return { lines: await evenlySpacedLines(open, points), exact: false };
+    return { lines: await evenlySpacedLines(open, Math.max(points, FEWEST_LINES)), exact: false };
   }
 
   private bytesToRead(file: string, size: number, evaluationsOnly: boolean): number {
