@@ -125,3 +125,26 @@ export function planMicroBatches(lengths: readonly number[], budget: number): nu
   }
   return groups.map(({ indices }) => indices.sort((a, b) => a - b));
 }
+
+/**
+ * The scores of each example's completions, computed in micro-batches of at most `budget` tokens. `score` gives those of a
+ * group's completions, one after another.
+ */
+export async function scoreInMicroBatches<E extends Sequence, S>(
+  examples: readonly E[],
+  budget: number,
+  score: (group: readonly E[]) => Promise<ArrayLike<S>>,
+): Promise<S[][]> {
+  const found = new Array<S[]>(examples.length);
+  for (const indices of planMicroBatches(examples.map(packedLength), budget)) {
+    const scores = await score(indices.map((i) => examples[i]!));
+    let start = 0;
+    for (const i of indices) {
+      const first = start;
+      const count = examples[i]!.completions.length;
+      found[i] = Array.from({ length: count }, (_, c) => scores[first + c]!);
+      start += count;
+    }
+  }
+  return found;
+}

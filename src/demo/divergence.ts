@@ -3,7 +3,7 @@
  * two models that are opened for use, as a run measures it of its policy.
  */
 
-import { packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { packExamples, scoreInMicroBatches } from "../data/microbatch.ts";
 import { divergenceOnSample } from "../diagnostics/divergence.ts";
 import { type Estimate, estimate } from "../diagnostics/estimate.ts";
 import type { LoadedModel } from "../evaluation/loaded-model.ts";
@@ -39,13 +39,9 @@ export async function scoreCompletions(
   await using program = await nodeRuntime.compile(scoreProgram(model, parameters), { threads });
   const inputs = { ...weights, ...rotaryInputValues(model, model.maxPositions) };
   const examples = sequences.map(({ prompt, completion }) => ({ prompt, completions: [completion] }));
-  const results = new Array<CompletionScore>(examples.length);
-  for (const indices of planMicroBatches(examples.map(packedLength), MICRO_BATCH_TOKENS)) {
-    const batch = packExamples(indices.map((i) => examples[i]!));
-    const scores = completionScores(batch, await program.run({ ...inputs, ...batchInputs(batch) }));
-    indices.forEach((sequence, i) => {
-      results[sequence] = scores[i]!;
-    });
-  }
-  return results;
+  const scores = await scoreInMicroBatches(examples, MICRO_BATCH_TOKENS, async (group) => {
+    const batch = packExamples(group);
+    return completionScores(batch, await program.run({ ...inputs, ...batchInputs(batch) }));
+  });
+  return scores.flat();
 }

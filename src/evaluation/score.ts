@@ -7,7 +7,7 @@ import { z } from "zod";
 import { describeOrigin, type TokenizedExample } from "../data/example.ts";
 import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
-import { longestSequence, packExamples, packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { longestSequence, packExamples, scoreInMicroBatches } from "../data/microbatch.ts";
 import { refuseWeights } from "../data/sources.ts";
 import { ConfigError, DataError } from "../errors.ts";
 import { datasetFinder } from "../hub/index.ts";
@@ -128,7 +128,7 @@ async function scoreWith(
   const withFile = new Set(examples.map(({ origin }) => origin.file)).size > 1;
   for (let start = 0; start < examples.length; start += windowSize) {
     const window = examples.slice(start, start + windowSize);
-    const values = await scoreWindow(window, valuesOf, settings.microBatchTokens);
+    const values = await scoreInMicroBatches(window, settings.microBatchTokens, valuesOf);
     window.forEach((example, i) => {
       scoredCompletions(example, values[i]!, withFile).forEach((completion, c) => {
         onScore(completion, values[i]![c]!);
@@ -144,26 +144,6 @@ function settle<T extends z.ZodObject>(schema: T, options: z.input<T>): z.output
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
   throw new ConfigError(path.length === 0 ? message : `${path.join(".")}: ${message}`);
-}
-
-/** The values of each example's completions, computed in packed micro-batches. */
-async function scoreWindow(
-  examples: readonly TokenizedExample[],
-  valuesOf: (group: readonly TokenizedExample[]) => Promise<Float32Array>,
-  budget: number,
-): Promise<number[][]> {
-  const scores: number[][] = [];
-  for (const indices of planMicroBatches(examples.map(packedLength), budget)) {
-    const group = indices.map((i) => examples[i]!);
-    const values = await valuesOf(group);
-    let start = 0;
-    for (const i of indices) {
-      const end = start + examples[i]!.completions.length;
-      scores[i] = Array.from(values.subarray(start, end));
-      start = end;
-    }
-  }
-  return scores;
 }
 
 /** What is said of each completion besides its value. Throws DataError where that is not finite. */

@@ -4,7 +4,7 @@
  */
 
 import type { TokenizedExample } from "../data/example.ts";
-import { longestSequence, packedLength, planMicroBatches, scoredLengths } from "../data/microbatch.ts";
+import { longestSequence, scoredLengths, scoreInMicroBatches } from "../data/microbatch.ts";
 import type { Objective, StepContext, StepScores, StepValues } from "../objectives/index.ts";
 import type { CompletionScore } from "./engine.ts";
 import { columnOf } from "./objective-inputs.ts";
@@ -72,8 +72,8 @@ export async function contextOf(
   const { context } = objective;
   if (!context) return ContextValues.none;
   const { own, policy, reference } = await scoresFor(context, objective, examples, {
-    policy: (sequences) => scoreAll(sequences, scorers.policy, budget),
-    reference: (sequences) => scoreAll(sequences, scorers.reference, budget),
+    policy: (sequences) => scoreInMicroBatches(sequences, budget, scorers.policy),
+    reference: (sequences) => scoreInMicroBatches(sequences, budget, scorers.reference),
     maxPositions,
   });
   const counts = examples.map(({ completions }) => completions.length);
@@ -92,7 +92,7 @@ export async function contextOf(
   return new ContextValues(counts, values, next, own);
 }
 
-/** The scores of each of some sequences. */
+/** The scores of each of some sequences, computed in the groups in which a step of the same examples has its micro-batches. */
 type ScoreAll = (sequences: readonly Sequence[]) => Promise<readonly (readonly CompletionScore[])[]>;
 
 interface ContextScores {
@@ -127,25 +127,6 @@ async function scoresFor(
     policy,
     reference: both.flatMap((scores, i) => scores.slice(counts[i])),
   };
-}
-
-/** Scores sequences in groups of at most `budget` tokens: the groups in which a step of the same examples has its micro-batches. */
-async function scoreAll(
-  sequences: readonly Sequence[],
-  score: (group: readonly Sequence[]) => Promise<readonly CompletionScore[]>,
-  budget: number,
-): Promise<CompletionScore[][]> {
-  const found: CompletionScore[][] = [];
-  for (const indices of planMicroBatches(sequences.map(packedLength), budget)) {
-    const group = indices.map((i) => sequences[i]!);
-    const scores = await score(group);
-    let start = 0;
-    group.forEach(({ completions }, i) => {
-      found[indices[i]!] = scores.slice(start, start + completions.length);
-      start += completions.length;
-    });
-  }
-  return found;
 }
 
 /**

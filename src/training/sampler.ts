@@ -6,7 +6,7 @@
 
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../data/example.ts";
-import { packedLength, planMicroBatches } from "../data/microbatch.ts";
+import { scoreInMicroBatches } from "../data/microbatch.ts";
 import { divergenceOnSample } from "../diagnostics/divergence.ts";
 import { estimate } from "../diagnostics/estimate.ts";
 import { repetition } from "../diagnostics/repetition.ts";
@@ -148,22 +148,9 @@ export class Sampler {
     return answers.map(({ logps }, i) => divergenceOnSample(logps, scores[i]![0]!.tokens));
   }
 
-  /** The scores of each example's completions, computed in packed micro-batches. */
-  private async score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[][]> {
-    const scores = new Array<CompletionScore[]>(examples.length);
-    for (const indices of planMicroBatches(examples.map(packedLength), this.o.config.microBatchTokens)) {
-      const found = await this.o.engine.score(
-        who,
-        indices.map((i) => examples[i]!),
-      );
-      let start = 0;
-      for (const i of indices) {
-        const end = start + examples[i]!.completions.length;
-        scores[i] = found.slice(start, end);
-        start = end;
-      }
-    }
-    return scores;
+  private score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[][]> {
+    const { engine, config } = this.o;
+    return scoreInMicroBatches(examples, config.microBatchTokens, (group) => engine.score(who, group));
   }
 
   private async generating<T>(who: "policy" | "reference", use: (generator: Generator) => Promise<T>): Promise<T> {
