@@ -20,9 +20,13 @@ const TYPES: Readonly<Record<string, string>> = {
   ".png": "image/png",
   ".ico": "image/x-icon",
   ".woff2": "font/woff2",
+  ".woff": "font/woff",
+  ".ttf": "font/ttf",
+  ".jsonl": "text/plain; charset=utf-8",
+  ".safetensors": "application/octet-stream",
   ".wasm": "application/wasm",
 };
-const PACKED = new Set([".woff2", ".png"]);
+const PACKED = new Set([".woff2", ".woff", ".png"]);
 /** The name of a file whose content can't change under it: `assets/index-C0ffee12.js`. */
 const HASHED = /^assets\/.*-[\w-]{8}\.\w+$/;
 
