@@ -22,6 +22,7 @@ import {
 } from "../tensor/index.ts";
 import type { ScoredCompletions, StepScores } from "./objective.ts";
 import { inPairs } from "./pair.ts";
+import { sumBy } from "./sums.ts";
 
 export const ldAlpha = z
   .number()
@@ -42,7 +43,7 @@ export function desensitized(
   const [count, total] = membership.shape;
   const limits = reshape(matmul(reshape(shared, [1, count!]), membership), [total!]);
   const weights = where(greaterOrEqual(index, limits), alpha, 1);
-  const sum = (logps: Tensor) => reshape(matmul(membership, reshape(mul(weights, logps), [total!, 1])), [count!]);
+  const sum = (logps: Tensor) => sumBy(membership, mul(weights, logps));
   return { policy: sum(tokens.policy), reference: sum(tokens.reference) };
 }
 

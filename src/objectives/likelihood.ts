@@ -17,9 +17,10 @@
  */
 
 import { z } from "zod";
-import { div, exp, matmul, mul, neg, reshape, stopGradient, type Tensor } from "../tensor/index.ts";
+import { div, exp, mul, neg, stopGradient, type Tensor } from "../tensor/index.ts";
 import { defineObjective } from "./definition.ts";
 import type { Objective, ScoredCompletions, StepContext } from "./objective.ts";
+import { sumBy } from "./sums.ts";
 
 const options = {
   average: z
@@ -52,11 +53,9 @@ export const dftLoss = defineObjective({
   use: "fine-tuning that is to keep what the model knows: tokens it thinks unlikely count little",
   options,
   build: ({ average }) =>
-    tokenMean("dft", average, ({ tokens }) => {
-      const weighed = mul(stopGradient(exp(tokens.policy)), tokens.policy);
-      const [completions, count] = tokens.membership.shape;
-      return reshape(matmul(tokens.membership, reshape(weighed, [count!, 1])), [completions!]);
-    }),
+    tokenMean("dft", average, ({ tokens: { policy, membership } }) =>
+      sumBy(membership, mul(stopGradient(exp(policy)), policy)),
+    ),
 });
 
 /** The objective whose loss is minus a sum over each completion's tokens [C], averaged over tokens or completions. */

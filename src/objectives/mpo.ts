@@ -20,19 +20,18 @@ import {
   constant,
   div,
   greaterOrEqual,
-  matmul,
   maximum,
   mul,
   neg,
-  reshape,
   sigmoid,
   sub,
   type Tensor,
   where,
 } from "../tensor/index.ts";
 import { defineObjective } from "./definition.ts";
-import type { ScoredCompletions, StepContext } from "./objective.ts";
+import type { StepContext } from "./objective.ts";
 import { rewardMetrics } from "./pairwise.ts";
+import { sumBy } from "./sums.ts";
 
 /**
  * What an example's completions are to MPO. `preference` is 1 for the chosen completion of a pair, -1 for the rejected, 0
@@ -56,12 +55,6 @@ const shares: StepContext = {
   },
 };
 
-/** Sums values of completions [C] over those of each example [E]. */
-function perExample(values: Tensor, { owners }: ScoredCompletions): Tensor {
-  const [examples, count] = owners.shape;
-  return reshape(matmul(owners, reshape(values, [count!, 1])), [examples!]);
-}
-
 export const mpoLoss = defineObjective({
   name: "mpo",
   method: "mpo",
@@ -81,14 +74,13 @@ export const mpoLoss = defineObjective({
     needsReference: false,
     columns: mpoColumns,
     context: shares,
-    build(completions) {
-      const { policy, lengths, columns, step } = completions;
+    build({ policy, lengths, owners, columns, step }) {
       const { preference, regularizes } = columns as Record<keyof typeof mpoColumns, Tensor>;
       const isChosen = maximum(preference, 0);
       const isRejected = maximum(neg(preference), 0);
-      const inPair = mul(0.5, perExample(abs(preference), completions));
+      const inPair = mul(0.5, sumBy(owners, abs(preference)));
       const scores = mul(beta, perToken ? div(policy, lengths) : policy);
-      const ofSide = (side: Tensor, values: Tensor) => perExample(mul(side, values), completions);
+      const ofSide = (side: Tensor, values: Tensor) => sumBy(owners, mul(side, values));
       const rewards = { chosen: ofSide(isChosen, scores), rejected: ofSide(isRejected, scores) };
       const margin = sub(rewards.chosen, rewards.rejected);
       const regret = mul(mul(step.pairShare!, inPair), sigmoid(neg(margin)));

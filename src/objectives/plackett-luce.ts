@@ -34,6 +34,7 @@ import {
 import { defineObjective } from "./definition.ts";
 import type { ScoredCompletions } from "./objective.ts";
 import { beta, referenceFree } from "./options.ts";
+import { sumBy } from "./sums.ts";
 
 export const plackettLuceLoss = defineObjective({
   name: "plackett_luce",
@@ -83,9 +84,9 @@ export function plackettLuce(scores: Tensor, ranking: Ranking, scale = 1): Tenso
   // The best completion's choice stands apart as one number an example: the engine rounds by a number's place in its tensor,
   // and there it is where DPO has it.
   const best = soleBest(ranking);
-  const first = where(isSet(sumByExample(owners, best)), sumByExample(owners, mul(odds, best)), NOT_COMPETING);
+  const first = where(isSet(sumBy(owners, best)), sumBy(owners, mul(odds, best)), NOT_COMPETING);
   const others = where(isSet(best), NOT_COMPETING, odds);
-  return add(softplus(first), sumByExample(owners, softplus(others)));
+  return add(softplus(first), sumBy(owners, softplus(others)));
 }
 
 /** Below every difference of scores, and far enough from the least float32 to be subtracted from: e to it is 0. */
@@ -94,7 +95,7 @@ const NOT_COMPETING = -1e30;
 /** 1 for a completion that alone is its example's best [C]. */
 function soleBest({ owners, better }: Ranking): Tensor {
   const best = unbeaten(better);
-  const tied = matmul(owners, asColumn(sumByExample(owners, best)), { transA: true });
+  const tied = matmul(owners, asColumn(sumBy(owners, best)), { transA: true });
   return where(greaterOrEqual(asVector(tied), 1.5), 0, best);
 }
 
@@ -115,21 +116,13 @@ export function rankingMetrics(rewards: Tensor, { owners, better }: Ranking): Re
     "rewards/best": best,
     "rewards/worst": worst,
     "rewards/margins": sub(best, worst),
-    "rewards/accuracies": div(
-      sumByExample(owners, reduceSum(right, [1])),
-      sumByExample(owners, reduceSum(better, [1])),
-    ),
+    "rewards/accuracies": div(sumBy(owners, reduceSum(right, [1])), sumBy(owners, reduceSum(better, [1]))),
   };
 }
 
 /** The mean of the values [C] that are counted, over each example's completions [E]. */
 function meanByExample(owners: Tensor, values: Tensor, counted: Tensor): Tensor {
-  return div(sumByExample(owners, mul(values, counted)), sumByExample(owners, counted));
-}
-
-/** Sums values [C] over each example's completions: [E]. */
-function sumByExample(owners: Tensor, values: Tensor): Tensor {
-  return asVector(matmul(owners, asColumn(values)));
+  return div(sumBy(owners, mul(values, counted)), sumBy(owners, counted));
 }
 
 function isSet(flags: Tensor): Tensor {

@@ -19,18 +19,17 @@
  */
 
 import { z } from "zod";
-import { matmul, mul, neg, reshape, softplus, stopGradient, sub, type Tensor } from "../tensor/index.ts";
+import { mul, neg, softplus, stopGradient, sub, type Tensor } from "../tensor/index.ts";
 import { defineObjective, type ObjectiveDefinition } from "./definition.ts";
 import type { ScoredTokens } from "./objective.ts";
 import { beta } from "./options.ts";
 import { type Pair, splitPairs } from "./pair.ts";
 import { pairRoles, rewardMetrics } from "./pairwise.ts";
+import { sumBy } from "./sums.ts";
 
 /** D(y) of both completions [E], in nats. */
 function sequentialKl({ membership, statistics }: ScoredTokens): Pair {
-  const rows = statistics.referenceKl!;
-  const summed = matmul(membership, reshape(rows, [rows.shape[0]!, 1])); // [C, 1]
-  return splitPairs(reshape(summed, [summed.shape[0]!]));
+  return splitPairs(sumBy(membership, statistics.referenceKl!));
 }
 
 /** Either loss, by the margin that it takes from the log-ratio margin u and the divergences. */

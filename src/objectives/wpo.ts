@@ -15,9 +15,10 @@
  */
 
 import { z } from "zod";
-import { div, exp, matmul, mul, reshape, stopGradient, sub, type Tensor } from "../tensor/index.ts";
+import { div, exp, mul, stopGradient, sub, type Tensor } from "../tensor/index.ts";
 import type { ScoredCompletions } from "./objective.ts";
 import { splitPairs } from "./pair.ts";
+import { sumBy } from "./sums.ts";
 
 export const wpo = z
   .boolean()
@@ -27,8 +28,7 @@ export const wpo = z
 /** w(x, y_w) w(x, y_l) [E]. */
 export function pairWeights({ lengths, tokens }: ScoredCompletions): Tensor {
   const { policy, membership, statistics } = tokens;
-  const ratios = sub(policy, statistics.logCollision!);
-  const summed = matmul(membership, reshape(ratios, [ratios.shape[0]!, 1])); // [C, 1]
-  const weights = splitPairs(exp(div(reshape(summed, lengths.shape), lengths)));
+  const ratios = sumBy(membership, sub(policy, statistics.logCollision!)); // [C]
+  const weights = splitPairs(exp(div(ratios, lengths)));
   return stopGradient(mul(weights.chosen, weights.rejected));
 }
