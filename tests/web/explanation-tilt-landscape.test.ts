@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { definitions, type ObjectiveDefinition } from "../../src/objectives/index.ts";
-import { choices } from "../../web/src/explain/landscape.ts";
+import { choices } from "../../web/src/explain/landscape/landscape.ts";
 import { type Problem, solve } from "../objectives/answers.ts";
 import { evaluatePairs, type Two } from "../objectives/pairs.ts";
 import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";

@@ -9,10 +9,10 @@ import {
   policyDivergence,
   type RegularizedReward,
   regularizedReward,
-} from "../../../src/objectives/regularized-reward.ts";
-import { interpreter } from "../../../src/runtime/interpreter.ts";
-import type { Value } from "../../../src/runtime/runtime.ts";
-import { add, exp, input, mul, reshape } from "../../../src/tensor/index.ts";
+} from "../../../../src/objectives/regularized-reward.ts";
+import { interpreter } from "../../../../src/runtime/interpreter.ts";
+import type { Value } from "../../../../src/runtime/runtime.ts";
+import { add, exp, input, mul, reshape } from "../../../../src/tensor/index.ts";
 
 /** Answers to one prompt: their probabilities in the reference, and their rewards [A]. */
 export interface Answers {
@@ -20,6 +20,11 @@ export interface Answers {
   readonly rewards: readonly number[];
   readonly beta: number;
 }
+
+/** Places of the policies that the figure has scored: random ones are the last. */
+export const REFERENCE = 0;
+export const MINE = 1;
+export const RANDOM = 2;
 
 type Scores = Readonly<Record<keyof RegularizedReward, Float64Array>>;
 

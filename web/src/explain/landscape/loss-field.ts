@@ -3,8 +3,8 @@
  * The chosen completion's log-ratio goes to the right, the rejected one's up.
  */
 
-import type { Grid } from "../shared/contours.ts";
-import { linear } from "../shared/scale.ts";
+import type { Grid } from "../../shared/contours.ts";
+import { linear } from "../../shared/scale.ts";
 import type { Landscape } from "./landscape.ts";
 
 /** Cells of the grid along each side. */

@@ -9,18 +9,19 @@ import {
   type Objective,
   type ObjectiveDefinition,
   objectivesOf,
-} from "../../../src/objectives/index.ts";
-import { constant, programInputs } from "../../../src/tensor/index.ts";
-import { type Evaluated, PairEvaluator, readsPairsAlone } from "../shared/objective.ts";
+} from "../../../../src/objectives/index.ts";
+import { constant, programInputs } from "../../../../src/tensor/index.ts";
+import { type Evaluated, PairEvaluator, readsPairsAlone } from "../../shared/objective.ts";
 
-export type Settings = Readonly<Record<string, number | boolean | string>>;
+export type OptionValue = number | boolean | string;
+export type Settings = Readonly<Record<string, OptionValue>>;
 
 /** An option of an objective as something to set. */
 export interface Option {
   readonly name: string;
   readonly description: string;
   readonly kind: "number" | "boolean" | "choice";
-  readonly fallback: number | boolean | string;
+  readonly fallback: OptionValue;
   readonly min: number;
   readonly max: number;
   readonly logarithmic: boolean;
@@ -83,7 +84,7 @@ function fileOf({ method, name }: ObjectiveDefinition): string {
 interface Schema {
   readonly type?: "number" | "boolean" | "string";
   readonly description?: string;
-  readonly default: number | boolean | string;
+  readonly default: OptionValue;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
   readonly maximum?: number;
