@@ -9,9 +9,10 @@ import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
 import { longestSequence, packExamples, scoreInMicroBatches } from "../data/microbatch.ts";
 import { refuseWeights } from "../data/sources.ts";
-import { ConfigError, DataError } from "../errors.ts";
+import { DataError } from "../errors.ts";
 import { datasetFinder } from "../hub/index.ts";
 import { rotaryInputValues } from "../models/index.ts";
+import { parseSettings } from "../parse-settings.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { trainingShape } from "../training/config.ts";
 import { batchInputs } from "../training/engine.ts";
@@ -85,7 +86,7 @@ export async function score(
   onScore: (score: Score) => void,
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
-  const settings = settle(scoreSchema, options);
+  const settings = parseSettings(scoreSchema, options);
   const model = await openModel(settings.model, "log-probability", settings);
   return scoreWith(model, settings, (completion, logp) => onScore({ ...completion, logp }), onStart);
 }
@@ -96,7 +97,7 @@ export async function scoreRewards(
   onScore: (score: RewardScore) => void,
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
-  const settings = settle(rewardScoreSchema, options);
+  const settings = parseSettings(rewardScoreSchema, options);
   const model = await openModel(settings.model, "reward", settings);
   return scoreWith(model, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
 }
@@ -136,14 +137,6 @@ async function scoreWith(
     });
   }
   return summary;
-}
-
-/** Fills defaults in. Throws ConfigError that names the setting. */
-function settle<T extends z.ZodObject>(schema: T, options: z.input<T>): z.output<T> {
-  const parsed = schema.safeParse(options);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new ConfigError(path.length === 0 ? message : `${path.join(".")}: ${message}`);
 }
 
 /** What is said of each completion besides its value. Throws DataError where that is not finite. */

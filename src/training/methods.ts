@@ -14,6 +14,7 @@ import {
   type ObjectiveOptions,
   objectivesOf,
 } from "../objectives/index.ts";
+import { parseSettings } from "../parse-settings.ts";
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
 import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
 import { regularizationSettings } from "./regularization.ts";
@@ -197,17 +198,11 @@ export function resolveConfig(
   given: FlatConfig,
 ): TrainingConfig {
   const { method: _, ...settings } = given;
-  const parsed = schema.safeParse(settings);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    const key = issue.path.join(".");
-    throw new ConfigError(key === "" ? issue.message : `${key}: ${issue.message}`);
-  }
   const {
     loss = [objectives[0]!.name],
     lossWeights,
     ...values
-  } = parsed.data as Record<string, unknown> & {
+  } = parseSettings(schema, settings) as Record<string, unknown> & {
     loss?: readonly string[];
     lossWeights?: readonly number[];
   };
