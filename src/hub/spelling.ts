@@ -75,8 +75,8 @@ export async function whatElse(session: Session, { kind, name }: RepoReference):
   ]);
   const ids = found.flatMap((list) => (Array.isArray(list) ? list : [])).map((entry: { id?: unknown }) => entry?.id);
   const listed = ids.filter((id) => typeof id === "string");
-  const there = isOther === undefined ? "" : ` There is a ${other} of this name, and a ${kind} is wanted here.`;
-  return `${there}${like(name, [...listed, ...cachedNames(session, kind)])}`;
+  if (isOther !== undefined) return ` There is a ${other} of this name, and a ${kind} is wanted here.`;
+  return like(name, [...listed, ...cachedNames(session, kind)]);
 }
 
 /** A sentence on names in the cache that a name may have meant, with a space before it. */
@@ -98,8 +98,10 @@ function like(name: string, known: readonly string[], opening = "Did you mean ")
 /** Letter case does not count, and another organization little where the name's own part is the same. */
 function distance(name: string, candidate: string): number {
   const [a, b] = [name.toLowerCase(), candidate.toLowerCase()];
-  const own = (text: string) => text.slice(text.lastIndexOf("/") + 1);
-  return Math.min(editDistance(a, b), own(a) === own(b) ? 1 : Number.POSITIVE_INFINITY);
+  const [ownA, ownB] = [a, b].map((text) => text.slice(text.lastIndexOf("/") + 1)) as [string, string];
+  if (ownA === ownB) return 1;
+  const isLike = editDistance(ownA, ownB) <= Math.max(2, 0.5 * Math.max(ownA.length, ownB.length));
+  return isLike ? editDistance(a, b) : Number.POSITIVE_INFINITY;
 }
 
 function cachedNames({ settings }: Pick<Session, "settings">, kind: RepoKind): string[] {

@@ -7,7 +7,7 @@ import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
 import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { scores } from "../data/texts.ts";
-import { datasetFinder } from "../hub/index.ts";
+import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
 import { modelFor } from "../models/index.ts";
 import { type MethodName, objectivesOf } from "../objectives/index.ts";
 import { tokenizerFromFiles } from "../text/tokenizer.ts";
@@ -134,7 +134,7 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
     ));
 
   const report = trained.ledger.toJSON();
-  return {
+  return withNamesOfHub({
     model: options.model,
     method,
     limits: { maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
@@ -144,7 +144,14 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
     lengths: lengths.distributions(),
     shortened: report.shortened / report.used,
     findings: byGravity([...ledgerFindings(report), ...checks.flatMap((check) => check.findings())]),
-  };
+  });
+}
+
+/** The report with names of datasets in the place of their folders in the cache, which nobody has given. */
+function withNamesOfHub(report: DataReport): DataReport {
+  return JSON.parse(JSON.stringify(report), (_, value) =>
+    typeof value === "string" ? withoutCacheFolders(value) : value,
+  ) as DataReport;
 }
 
 function checksOf(named: number, { isChatModel, hasHeldOut }: { isChatModel: boolean; hasHeldOut: boolean }): Check[] {

@@ -2,6 +2,7 @@
 
 import { basename } from "node:path";
 import type { Ledger } from "../../data/ledger.ts";
+import { withoutCacheFolders } from "../../hub/index.ts";
 import type { RunPart, RunSummary } from "../../training/observer.ts";
 import { formatBytes, formatCount, formatMagnitude, formatSetting, formatShare } from "./numbers.ts";
 import { type Paint, plain } from "./screen.ts";
@@ -78,11 +79,12 @@ function describeMemory({ memory: { total, weights, training, activations }, ava
 /** The ledger where there is something to know, else nothing: `data` says how many rows there are. */
 export function ledgerLines(title: string, ledger: Ledger | undefined): string[] {
   if (ledger === undefined) return [];
-  const { shortened, dropped, boundaryMerged, specialTokens, sources } = ledger.toJSON();
+  const { shortened, dropped, boundaryMerged, unwrittenTools, specialTokens, sources } = ledger.toJSON();
   const uneventful =
     shortened + dropped === 0 &&
     boundaryMerged === undefined &&
+    unwrittenTools === undefined &&
     Object.keys(specialTokens).length === 0 &&
     sources === undefined;
-  return uneventful ? [] : ["", title, ...printable(ledger.toString()).split("\n")];
+  return uneventful ? [] : ["", title, ...printable(withoutCacheFolders(ledger.toString())).split("\n")];
 }
