@@ -15,6 +15,7 @@ import { ConfigError, RunError } from "../errors.ts";
 import { type HubOptions, resolveAdapter, resolveModel } from "../hub/index.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { mergedWeights, refuseForeignAdapter } from "../models/merge.ts";
+import { parseSettings } from "../parse-settings.ts";
 import { readRunConfig, resultKind } from "../training/run-directory.ts";
 import { exportedCard } from "./card.ts";
 import { exportGguf, refuseExistingFile } from "./gguf.ts";
@@ -64,7 +65,7 @@ export interface Exported {
 
 /** Writes the model, whole or not at all. Throws ConfigError, CheckpointError, HubError, RunError. */
 export async function exportModel(options: ExportOptions, hub: HubOptions = {}): Promise<Exported> {
-  const settings = exportSchema.parse(options);
+  const settings = parseSettings(exportSchema, options);
   const dtype = dtypeOf(settings);
   const source = sourceOf(settings);
   if (settings.format === "gguf") refuseExistingFile(settings.output);

@@ -10,6 +10,7 @@ import { scores } from "../data/texts.ts";
 import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
 import { modelFor } from "../models/index.ts";
 import { type MethodName, objectivesOf } from "../objectives/index.ts";
+import { parseSettings } from "../parse-settings.ts";
 import { tokenizerFromFiles } from "../text/tokenizer.ts";
 import { trainingShape } from "../training/config.ts";
 import { methods } from "../training/methods.ts";
@@ -83,7 +84,7 @@ export type OnRows = (rows: number) => void;
 
 /** Reads all rows once. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
 export async function inspectData(given: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
-  const asked = z.strictObject(dataInspectionShape).parse(given);
+  const asked = parseSettings(z.strictObject(dataInspectionShape), given);
   const { method, show, examples: named } = asked;
   refuseDropWithoutUse(asked.drop, asked.evalData);
   using checkpoint = await openCheckpoint(asked.model);

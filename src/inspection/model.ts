@@ -5,6 +5,7 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
+import { parseSettings } from "../parse-settings.ts";
 import { list, trainingShape } from "../training/config.ts";
 import { memoryOf, microBatchSizes, type StepCost, stepCost, trainedNumbers } from "../training/memory.ts";
 import { methods, objectiveOf, resolveConfig } from "../training/methods.ts";
@@ -63,12 +64,12 @@ export interface TrainingEstimate {
   readonly pairsPerSecond?: number;
 }
 
-/** Opens a model's header and describes it. Throws CheckpointError for one that is not supported. */
+/** Opens a model's header and describes it. Throws CheckpointError for one that is not supported, ConfigError for a setting. */
 export async function inspectModel(
   given: ModelInspectionOptions,
   onStage: (text: string) => void = () => {},
 ): Promise<ModelReport> {
-  const options = z.strictObject(modelInspectionShape).parse(given);
+  const options = parseSettings(z.strictObject(modelInspectionShape), given);
   using checkpoint = await openCheckpoint(options.model);
   const model = modelFor(checkpoint);
   const dtypes: Record<string, number> = {};

@@ -6,8 +6,11 @@ import { parse } from "yaml";
 import { licenseOf } from "../../src/checkpoints/license.ts";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { type LoraAdapter, readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
+import { ConfigError } from "../../src/errors.ts";
 import { exportModel } from "../../src/export/export.ts";
 import { checkMerge } from "../../src/export/merge-check.ts";
+import { inspectData } from "../../src/inspection/data.ts";
+import { inspectModel } from "../../src/inspection/model.ts";
 import { modelFor } from "../../src/models/index.ts";
 import { mergedWeights } from "../../src/models/merge.ts";
 import { Random } from "../../src/random.ts";
@@ -75,6 +78,16 @@ describe("an adapter alone", () => {
     await expect(refused).rejects.toThrow("has none: all of its weights are its own. Use --format hf.");
     expect(existsSync(at("none"))).toBe(false);
   });
+});
+
+test.each([
+  ["exportModel", () => exportModel({ model, format: "zip" as "hf", output: at("none") }), /^format: Invalid option/],
+  ["inspectModel", () => inspectModel({ model, batchSize: 0 }), /^batchSize: /],
+  ["inspectData", () => inspectData({ model } as never), /^data: /],
+] as const)("a setting that is wrong is refused by name: %s", async (_, call, message) => {
+  const error: unknown = await call().catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ConfigError);
+  expect((error as Error).message).toMatch(message);
 });
 
 describe("a type of weights that a format does not have is refused", () => {
