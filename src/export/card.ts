@@ -21,6 +21,7 @@ export function exportedCard(details: CardDetails): string {
   const words = ["preftune", "export", "--model", model, ...(adapter === undefined ? [] : ["--adapter", adapter])];
   return [
     own
+      .replace(/^# Adapter tuned/m, "# Model tuned")
       .replace(/^library_name: .*$/m, `library_name: ${format === "onnx" ? "transformers.js" : "transformers"}`)
       .trimEnd(),
     "",
