@@ -21,6 +21,11 @@ const tooLong = {
 
 const askedFor = { remedy: "They are left out by --drop." };
 
+const nothingToPrefer = {
+  level: "note",
+  remedy: "Nothing needs to be done.",
+} as const;
+
 const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
   "not JSON": unreadable,
   "not CSV": unreadable,
@@ -48,14 +53,6 @@ const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
   "completion too long": { level: "warning", why: "They are left out.", ...tooLong },
   duplicate: { level: "note", why: "They are an earlier row to the letter.", ...askedFor },
   "opposite preference": { level: "note", why: "Another row prefers the same the other way round.", ...askedFor },
-};
-
-const nothingToPrefer = {
-  level: "note",
-  remedy: "Nothing needs to be done.",
-} as const;
-
-const undecided: Readonly<Partial<Record<Cause, Meaning>>> = {
   "no preference": { ...nothingToPrefer, why: "Their completions are tied, which prefers none. They are left out." },
   "weak preference": {
     ...nothingToPrefer,
@@ -105,7 +102,7 @@ export function ledgerFindings(report: LedgerReport): Finding[] {
   });
   return [
     ...Object.entries(report.droppedBy).map(([cause, tally]) =>
-      of(read, cause, tally, dropped[cause as Cause] ?? undecided[cause as Cause] ?? other),
+      of(read, cause, tally, dropped[cause as Cause] ?? other),
     ),
     ...Object.entries(report.shortenedBy).map(([cause, tally]) =>
       of(used, `shortened: ${cause}`, tally, shortened[cause] ?? other),
