@@ -2,13 +2,22 @@
 //
 //   npm run build:library && node bench/dashboard.js [--runs 50] [--steps 100000] [--folder DIR] [--keep]
 //
-// The runs are written first (85 MB each; four are different, the others are copies of them). Times are of whole requests
-// to the server, a fresh one for each of the three; what it holds in memory is measured at the end.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { closeSync, openSync, statSync, writeSync } from "node:fs";
+// The runs are written first (73 MB each; four are different, the others are copies of them). Times are of whole requests, one
+// after the other to one server that is new: the page's own, but for what Chromium takes to draw.
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
 const DISTINCT = 4;
@@ -25,7 +34,7 @@ function noise(seed) {
 }
 
 /** What a DPO run of `steps` steps logs, a line at a time. */
-export function* metricLines(steps, seed = 0) {
+function* metricLines(steps, seed = 0) {
   const random = noise(seed);
   const every = Math.ceil(steps / EVALUATIONS);
   let time = 1.7e9 + seed * 1e6;
@@ -78,7 +87,7 @@ export function* metricLines(steps, seed = 0) {
 }
 
 /** Writes a run directory as training leaves it. */
-export function writeRun(folder, steps, seed, copy) {
+function writeRun(folder, steps, seed, copy) {
   mkdirSync(join(folder, "adapter"), { recursive: true });
   const config = {
     model: "models/SmolLM2-135M-Instruct",
@@ -116,6 +125,46 @@ export function writeRun(folder, steps, seed, copy) {
   return file;
 }
 
+const metricsQuery = (names) => names.map((name) => `metric=${encodeURIComponent(name)}`).join("&");
+
+/** Asks a new server what the page asks when it is opened, and prints after how long it is answered. */
+async function measure(folder) {
+  const { startDashboard } = await import(new URL("../dist/dashboard/server.js", import.meta.url));
+  const dashboard = await startDashboard({ folder, page: false });
+  const { origin } = new URL(dashboard.url);
+  const entry = await fetch(dashboard.url, { redirect: "manual" });
+  const cookie = entry.headers.getSetCookie()[0].split(";")[0];
+  const ask = async (label, path) => {
+    const start = performance.now();
+    const response = await fetch(origin + path, { headers: { cookie } });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(2);
+    const { series } = JSON.parse(text);
+    const exact = series && `${series.length} series, ${series.filter((one) => one.exact).length} exact, `;
+    console.log(`${label.padEnd(44)} ${seconds} s  ${exact ?? ""}${(text.length / 1e3).toFixed(0)} kB`);
+    return JSON.parse(text);
+  };
+  const { runs } = await ask("list", "/api/runs");
+  await ask("list again, nothing having changed", "/api/runs");
+  const { id } = runs[0];
+  const { metrics } = await ask("a run", `/api/runs/${id}`);
+  const all = metricsQuery(metrics.map(({ name }) => name));
+  await ask("its charts, first", `/api/series?run=${id}&${all}`);
+  await ask("its charts, exactly", `/api/series?run=${id}&${all}&exact=1`);
+  await ask("its charts, again", `/api/series?run=${id}&${all}&exact=1`);
+  await ask("its charts over time", `/api/series?run=${id}&${all}&exact=1&axis=time`);
+  const every = runs.map((run) => `run=${run.id}`).join("&");
+  for (const metric of ["eval_loss", "loss"]) {
+    await ask(`${metric} of all runs, first`, `/api/series?${every}&metric=${metric}`);
+    await ask(`${metric} of all runs, exactly`, `/api/series?${every}&metric=${metric}&exact=1`);
+    await ask(`${metric} of all runs, again`, `/api/series?${every}&metric=${metric}`);
+  }
+  await ask("settings in which all differ", `/api/difference?${every}`);
+  console.log(`resident memory ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
+  await dashboard[Symbol.asyncDispose]();
+}
+
 async function main() {
   const { values } = parseArgs({
     options: {
@@ -135,9 +184,10 @@ async function main() {
       else files.push(writeRun(run, steps, i, i < DISTINCT ? undefined : files[i % DISTINCT]));
     }
     console.log(`${runs} runs of ${steps} steps, ${(statSync(files[0]).size / 1e6).toFixed(0)} MB each, in ${folder}`);
+    await measure(folder);
   } finally {
     if (!values.keep) rmSync(folder, { recursive: true });
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await main();
+await main();

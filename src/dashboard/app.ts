@@ -68,7 +68,9 @@ export function dashboardApp({ guard, index, events, files }: AppParts): Hono {
 
   app.get("/api/series", async (c) => {
     const query = queryOf(c);
+    const runs = runsOf(c);
     const request = {
+      runs: runs.length,
       metrics: metricsOf(c),
       axis: choice<Axis>(query, "axis", AXES),
       points: wholeNumber(query, "points", { least: 1, most: MOST_POINTS, otherwise: 500 }),
@@ -77,7 +79,7 @@ export function dashboardApp({ guard, index, events, files }: AppParts): Hono {
       deadline: query("exact") === "1" ? Infinity : performance.now() + FIRST_ANSWER,
     };
     const series: Series[] = [];
-    for (const run of runsOf(c)) {
+    for (const run of runs) {
       if (c.req.raw.signal.aborted) break;
       series.push(...(await readers.series.series(run, request)));
     }

@@ -3,16 +3,18 @@
  * a line is held against such a template, and only its numbers are read. JSON.parse reads the others, and is half as fast.
  */
 
-import { Table } from "./table.ts";
+import { type Column, Table } from "./table.ts";
 
 /** Kinds of lines that are remembered: of training and of evaluation, with and without what is not always measured. */
 const MOST_TEMPLATES = 16;
 const [OPEN, CLOSE] = [123, 125];
+const AXES: ReadonlySet<string> = new Set(["step", "time", "examples"]);
 
 /** What a line begins with before each of its numbers, as bytes in latin1, and where the numbers go. */
 interface Template {
   readonly parts: readonly string[];
-  readonly names: readonly string[];
+  /** Undefined for numbers that nobody wants. */
+  readonly columns: readonly (Column | undefined)[];
   readonly table: Table;
 }
 
@@ -26,6 +28,9 @@ export class MetricLines {
   /** Lines that are no JSON object with a step. */
   broken = 0;
   private readonly templates: Template[] = [];
+
+  /** `wanted` are the names whose numbers are read, besides those of the axes; all if not given. */
+  constructor(private readonly wanted?: ReadonlySet<string>) {}
 
   get bytes(): number {
     return this.training.bytes + this.evaluation.bytes;
@@ -59,19 +64,25 @@ export class MetricLines {
     }
     const table = "loss" in values ? this.training : this.evaluation;
     const names = Object.keys(values);
-    for (const name of names) {
-      const value = values[name];
-      if ((typeof value === "number" || value === null) && table.add(name)) table.set(name, value ?? Number.NaN);
-    }
+    const columns = names.map((name) => this.columnOf(table, name, values[name]));
+    columns.forEach((column, i) => {
+      if (column !== undefined) column.values[table.rows] = (values[names[i]!] as number | null) ?? Number.NaN;
+    });
     table.endRow();
     const parts = line.match(/[{,]"(?:[^"\\]|\\.)*":/g) ?? [];
     const plain = parts.length === names.length && names.every((name, i) => nameIn(parts[i]!) === name);
-    if (plain && this.templates.length < MOST_TEMPLATES) this.templates.push({ parts, names, table });
+    if (plain && this.templates.length < MOST_TEMPLATES) this.templates.push({ parts, columns, table });
+  }
+
+  private columnOf(table: Table, name: string, value: unknown): Column | undefined {
+    if (typeof value !== "number" && value !== null) return undefined;
+    const wanted = this.wanted === undefined || this.wanted.has(name) || AXES.has(name);
+    return wanted ? table.column(name) : undefined;
   }
 }
 
 /** Reads a line by a template. False where it is another; what was set is then to be dropped. */
-function fill({ parts, names, table }: Template, text: ByteText, start: number, end: number): boolean {
+function fill({ parts, columns, table }: Template, text: ByteText, start: number, end: number): boolean {
   if (text.charCodeAt(start) !== OPEN || text.charCodeAt(end - 1) !== CLOSE) return false;
   let at = start;
   for (let i = 0; i < parts.length; i++) {
@@ -80,11 +91,14 @@ function fill({ parts, names, table }: Template, text: ByteText, start: number, 
     at += part.length;
     const stop = i === parts.length - 1 ? end - 1 : text.indexOf(",", at);
     if (stop <= at || stop >= end) return false;
-    const written = text.slice(at, stop);
-    const value = Number(written);
-    // null is a number that was not finite; whatever else is no number is for JSON.parse to say.
-    if (Number.isNaN(value) && written !== "null") return false;
-    table.set(names[i]!, value);
+    const column = columns[i];
+    if (column !== undefined) {
+      const written = text.slice(at, stop);
+      const value = Number(written);
+      // null is a number that was not finite; whatever else is no number is for JSON.parse to say.
+      if (Number.isNaN(value) && written !== "null") return false;
+      column.values[table.rows] = value;
+    }
     at = stop;
   }
   return true;

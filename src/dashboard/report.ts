@@ -44,7 +44,7 @@ export async function reportOf(run: TrackedRun, readers: Readers): Promise<Repor
   const metrics = detail.metrics.map(({ name }) => name);
   const series: Partial<Record<Axis, Series[]>> = {};
   for (const axis of detail.axes) {
-    const request = { metrics, axis, points: POINTS, deadline: Infinity };
+    const request = { metrics, axis, points: POINTS, runs: 1, deadline: Infinity };
     series[axis] = (await readers.series.series(run, request)).map(shortened);
   }
   const { samples: sampleCount } = detail.counts;

@@ -9,8 +9,8 @@ import { ByteBudget } from "./byte-budget.ts";
 import { downsample, type Points } from "./downsample.ts";
 import { evenlySpacedLines } from "./excerpt.ts";
 import { openFile } from "./files.ts";
-import type { MetricLines } from "./metric-lines.ts";
-import { MetricLog } from "./metric-log.ts";
+import { MetricLines } from "./metric-lines.ts";
+import { type LogPart, MetricLog } from "./metric-log.ts";
 import type { Axis, Series } from "./protocol.ts";
 import { rowsWithin, type Table } from "./table.ts";
 
@@ -19,9 +19,11 @@ const LOG_BYTES = 400 * 2 ** 20;
 const ANSWER_BYTES = 64 * 2 ** 20;
 /** Read while somebody waits for the first answer: a few hundredths of a second. */
 const QUICK_BYTES = 4 * 2 ** 20;
-
-/** Of a long log, for a first answer. */
+/** Lines of long logs that a first answer is drawn from: of all runs together, and at least of each. */
+const SAMPLED_LINES = 5000;
 const FEWEST_LINES = 50;
+/** Where so few metrics of several runs are compared, the others are not read. */
+const FEW_METRICS = 4;
 
 /** A run as it was found: what it is called, and its folder. */
 interface FoundRun {
@@ -35,6 +37,8 @@ interface SeriesRequest {
   readonly points: number;
   readonly from?: number | undefined;
   readonly to?: number | undefined;
+  /** How many runs are asked for the same. */
+  readonly runs: number;
   /** When to answer with what can be had at once (as `performance.now()` counts); infinite for what is exact. */
   readonly deadline: number;
 }
@@ -55,7 +59,7 @@ export class SeriesReader {
     const sources = new Map<boolean, Source>();
     const answer: Series[] = [];
     for (const metric of request.metrics) {
-      const evaluation = metric.startsWith("eval_");
+      const evaluation = isOfEvaluation(metric);
       const source = sources.get(evaluation) ?? (await this.source(file, found.size, evaluation, request));
       sources.set(evaluation, source);
       const drawn = seriesOf(run.id, metric, source, request);
@@ -67,41 +71,37 @@ export class SeriesReader {
   }
 
   /** The lines of a run's log, all of them. */
-  async lines({ path }: FoundRun): Promise<MetricLines> {
-    return (await this.read(join(path, "metrics.jsonl"), false)).lines;
+  async lines({ path }: Pick<FoundRun, "path">): Promise<MetricLines> {
+    return (await this.read(join(path, "metrics.jsonl"), {})).lines;
   }
 
   /** Lines of a log if they are at hand, or are quickly. */
-  async linesAtHand({ path }: FoundRun): Promise<MetricLines | undefined> {
+  async linesAtHand({ path }: Pick<FoundRun, "path">): Promise<MetricLines | undefined> {
     const file = join(path, "metrics.jsonl");
     const size = (await stat(file).catch(() => undefined))?.size ?? 0;
-    return this.bytesToRead(file, size, false) <= QUICK_BYTES ? this.lines({ id: "", path }) : undefined;
+    return this.bytesToRead(file, size, {}) <= QUICK_BYTES ? this.lines({ path }) : undefined;
   }
 
-  private async source(
-    file: string,
-    size: number,
-    evaluation: boolean,
-    { deadline, points }: SeriesRequest,
-  ): Promise<Source> {
-    const all = this.bytesToRead(file, size, false);
-    const inTime = deadline === Infinity || all <= QUICK_BYTES;
-    if (all === 0 || (inTime && !evaluation)) return exactly(await this.read(file, false));
-    if (evaluation && (inTime || this.bytesToRead(file, size, true) === 0 || performance.now() < deadline)) {
-      return exactly(await this.read(file, true));
-    }
+  private async source(file: string, size: number, evaluation: boolean, request: SeriesRequest): Promise<Source> {
+    const { deadline, points, runs } = request;
+    const left = this.bytesToRead(file, size, {});
+    if (left <= (evaluation ? 0 : QUICK_BYTES)) return exactly(await this.read(file, {}));
+    const part = evaluation ? { evaluationsOnly: true } : partFor(request);
+    const inTime = deadline === Infinity || (evaluation && performance.now() < deadline);
+    if (inTime || this.bytesToRead(file, size, part) <= QUICK_BYTES) return exactly(await this.read(file, part));
     await using open = await openFile(file);
-    if (open === undefined) return exactly(await this.read(file, false));
-    return { lines: await evenlySpacedLines(open, Math.max(points, FEWEST_LINES)), exact: false };
+    if (open === undefined) return { lines: new MetricLines(), exact: true };
+    const lines = Math.max(FEWEST_LINES, Math.min(points, Math.floor(SAMPLED_LINES / runs)));
+    return { lines: await evenlySpacedLines(open, lines), exact: false };
   }
 
-  private bytesToRead(file: string, size: number, evaluationsOnly: boolean): number {
-    return size - (this.logs.get(keyOfLog(file, evaluationsOnly))?.position ?? 0);
+  private bytesToRead(file: string, size: number, part: LogPart): number {
+    return size - (this.logs.get(keyOfLog(file, part))?.position ?? 0);
   }
 
-  private async read(file: string, evaluationsOnly: boolean): Promise<MetricLog> {
-    const key = keyOfLog(file, evaluationsOnly);
-    const log = this.logs.get(key) ?? new MetricLog(file, evaluationsOnly);
+  private async read(file: string, part: LogPart): Promise<MetricLog> {
+    const key = keyOfLog(file, part);
+    const log = this.logs.get(key) ?? new MetricLog(file, part);
     this.logs.set(key, log, log.lines.bytes);
     await log.catchUp();
     this.logs.set(key, log, log.lines.bytes);
@@ -118,8 +118,18 @@ function exactly({ lines }: MetricLog): Source {
   return { lines, exact: true };
 }
 
-function keyOfLog(file: string, evaluationsOnly: boolean): string {
-  return `${evaluationsOnly ? "evaluations" : "all"} ${file}`;
+function keyOfLog(file: string, { evaluationsOnly = false, wanted = new Set() }: LogPart): string {
+  return JSON.stringify([file, evaluationsOnly, ...wanted]);
+}
+
+/** What is read of a log to draw some of its metrics. One run's charts are all drawn sooner or later. */
+function partFor({ metrics, runs }: SeriesRequest): LogPart {
+  const training = metrics.filter((metric) => !isOfEvaluation(metric));
+  return runs === 1 || training.length > FEW_METRICS ? {} : { wanted: new Set(training.toSorted()) };
+}
+
+function isOfEvaluation(metric: string): boolean {
+  return metric.startsWith("eval_");
 }
 
 function seriesOf(run: string, metric: string, { lines, exact }: Source, request: SeriesRequest): Series | undefined {
@@ -136,7 +146,7 @@ function seriesOf(run: string, metric: string, { lines, exact }: Source, request
 
 /** The lines that have a metric: those of evaluations, or of training steps. */
 export function tableOf({ training, evaluation }: MetricLines, metric: string): Table {
-  return metric.startsWith("eval_") ? evaluation : training;
+  return isOfEvaluation(metric) ? evaluation : training;
 }
 
 /** A mean has no more digits than can be seen, which makes answers half as long. */

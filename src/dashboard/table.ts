@@ -2,13 +2,18 @@
 
 import type { Axis } from "./protocol.ts";
 
+/** The numbers of a name; those beyond the table's rows are NaN, but for what was set of the row that comes next. */
+export interface Column {
+  values: Float64Array;
+}
+
 /** A log of this program has some forty names. One with thousands is not of it, and would take all memory. */
 const MOST_COLUMNS = 500;
 
 export class Table {
   rows = 0;
   private capacity = 64;
-  private readonly columns = new Map<string, Float64Array>();
+  private readonly columns = new Map<string, Column>();
   private readonly axes = new Map<Axis, { values: Float64Array; rows: number }>();
 
   /** The names that any line has, in the order in which they came up. */
@@ -20,23 +25,18 @@ export class Table {
     return 8 * this.capacity * (this.columns.size + this.axes.size);
   }
 
-  /** Adds a column, of NaN so far. False where there are too many. */
-  add(name: string): boolean {
-    if (this.columns.has(name)) return true;
-    if (this.columns.size >= MOST_COLUMNS) return false;
-    this.columns.set(name, new Float64Array(this.capacity).fill(Number.NaN));
-    return true;
-  }
-
-  /** Sets a number of the row that `endRow` will count. */
-  set(name: string, value: number): void {
-    const column = this.columns.get(name);
-    if (column !== undefined) column[this.rows] = value;
+  /** The column of a name, which is made where there is none; undefined where there are too many. Its value at `rows` is the next row's. */
+  column(name: string): Column | undefined {
+    const known = this.columns.get(name);
+    if (known !== undefined || this.columns.size >= MOST_COLUMNS) return known;
+    const column = { values: new Float64Array(this.capacity).fill(Number.NaN) };
+    this.columns.set(name, column);
+    return column;
   }
 
   /** Forgets what was set of a row that turned out to be none. */
   dropRow(): void {
-    for (const column of this.columns.values()) column[this.rows] = Number.NaN;
+    for (const { values } of this.columns.values()) values[this.rows] = Number.NaN;
   }
 
   endRow(): void {
@@ -46,16 +46,16 @@ export class Table {
 
   private grow(): void {
     this.capacity *= 2;
-    for (const [name, column] of this.columns) {
+    for (const column of this.columns.values()) {
       const larger = new Float64Array(this.capacity);
-      larger.set(column);
-      this.columns.set(name, larger.fill(Number.NaN, column.length));
+      larger.set(column.values);
+      column.values = larger.fill(Number.NaN, column.values.length);
     }
   }
 
   /** The numbers of a name [rows]; undefined where no line has it. */
   values(name: string): Float64Array | undefined {
-    return this.columns.get(name)?.subarray(0, this.rows);
+    return this.columns.get(name)?.values.subarray(0, this.rows);
   }
 
   /**
@@ -63,7 +63,7 @@ export class Table {
    * undefined where none does.
    */
   axis(axis: Axis): Float64Array | undefined {
-    const column = this.columns.get(axis);
+    const column = this.values(axis);
     if (column === undefined) return undefined;
     let known = this.axes.get(axis);
     if (known === undefined || known.values.length < this.capacity) {

@@ -140,6 +140,16 @@ describe("the log of a run", () => {
     expect(log.lines.broken).toBe(1);
   });
 
+  it("gives the numbers alone that are asked for, and its axes", async () => {
+    writeFileSync(file, jsonLines([evaluationLine(0), stepLine(1), stepLine(2), evaluationLine(2), stepLine(3)]));
+    const log = new MetricLog(file, { wanted: new Set(["rewards/margins"]) });
+    await log.catchUp();
+    const { training, evaluation } = log.lines;
+    expect(training.names.toSorted()).toEqual(["examples", "rewards/margins", "step", "time"]);
+    expect([...training.values("rewards/margins")!]).toEqual([0.01, 0.02, 0.03]);
+    expect(evaluation.rows).toBe(2);
+  });
+
   it("gives its evaluations alone where only they are asked for", async () => {
     const lines = Array.from({ length: 5000 }, (_, i) => stepLine(i + 1));
     const evaluations = [0, 2500, 5000].map((step) => evaluationLine(step));
@@ -147,7 +157,7 @@ describe("the log of a run", () => {
       file,
       jsonLines([evaluations[0], ...lines.slice(0, 2500), evaluations[1], ...lines.slice(2500), evaluations[2]]),
     );
-    const log = new MetricLog(file, true);
+    const log = new MetricLog(file, { evaluationsOnly: true });
     await log.catchUp();
     expect([...log.lines.evaluation.values("step")!]).toEqual([0, 2500, 5000]);
     expect(log.lines.training.rows).toBe(0);
