@@ -85,6 +85,8 @@ export function likeCached(session: Pick<Session, "settings">, kind: RepoKind, n
 }
 
 function like(name: string, known: readonly string[], opening = "Did you mean "): string {
+  // A long text is a path, and near to no name.
+  if (name.length > MOST_CHARACTERS) return "";
   const names = nearestFew(
     name,
     known.filter((each) => each !== name),

@@ -1,6 +1,7 @@
 /** Completions from which the model does not learn where to stop: their end token is cut off with the rest. */
 
 import { type Check, Tally } from "../check.ts";
+import { CUT_ANSWERS } from "./ledger.ts";
 
 export function missingEnds(named: number): Check {
   const tally = new Tally(named);
@@ -17,7 +18,7 @@ export function missingEnds(named: number): Check {
           name: "completions without their end",
           level: tally.count > rows / 10 ? "warning" : "note",
           why: "They are longer than the limit, and their end token is cut off with the rest: the model does not learn to end its turn from them.",
-          remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
+          remedy: CUT_ANSWERS,
         },
         rows,
       ),

@@ -15,6 +15,10 @@ const unreadable: Meaning = {
   why: "A run stops at the first of them, since the file is not what it seems.",
   remedy: "Mend the rows, or leave them out with --on-bad-row drop.",
 };
+/** What to do about answers that are cut off. */
+export const CUT_ANSWERS =
+  "Raise --max-length, lower --max-prompt-length so that prompts leave the answers more of it, or leave such rows out with --truncation drop.";
+
 const tooLong = {
   remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
 };
@@ -84,7 +88,7 @@ const shortened: Readonly<Record<string, Meaning>> = {
   "completion too long": {
     level: "warning",
     why: "The end of the answer is cut off: nothing is learned from it.",
-    ...tooLong,
+    remedy: CUT_ANSWERS,
   },
 };
 
