@@ -8,6 +8,7 @@ import { type GgufArchitecture, ggufArchitectures, huggingFaceTensor } from "./g
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf-header.ts";
 import type { TensorLayout } from "./gguf-layouts.ts";
 import { GgufMetadata } from "./gguf-metadata.ts";
+import { partEnding, partNames } from "./gguf-parts.ts";
 import { GgufSettings } from "./gguf-settings.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
 
@@ -43,25 +44,22 @@ function openParts(path: string, open: (path: string) => GgufPart): readonly Ggu
   const given = open(path);
   const count = new GgufMetadata(path, given.header.metadata).natural("split.count") ?? 1;
   if (count <= 1) return [given];
-  const [, stem, number, total] = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s.exec(path) ?? [];
-  if (stem === undefined || Number(total) !== count) {
+  const names = partNames(path);
+  if (names?.length !== count) {
     throw new CheckpointError(
-      `${path}: is one of ${count} parts, but its name does not say which; give it the name that it had, which ends in -00001-of-${fiveDigits(count)}.gguf.`,
+      `${path}: is one of ${count} parts, but its name does not say which; give it the name that it had, which ends in ${partEnding(1, count)}.`,
     );
   }
-  const names = Array.from({ length: count }, (_, i) => `${stem}-${fiveDigits(i + 1)}-of-${total}.gguf`);
   const missing = names.find((name) => !existsSync(name));
   if (missing !== undefined) {
     throw new CheckpointError(
       `${path}: is one of ${count} parts, and the part ${missing} is missing. Copy or download it too.`,
     );
   }
-  const parts = names.map((name, i) => (i + 1 === Number(number) ? given : open(name)));
+  const parts = names.map((name, _i) => (name === path ? given : open(name)));
   checkParts(parts, count);
   return parts;
 }
-
-const fiveDigits = (n: number): string => String(n).padStart(5, "0");
 
 function checkParts(parts: readonly GgufPart[], count: number): void {
   const seen = new Set<string>();

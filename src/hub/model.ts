@@ -8,6 +8,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readJsonFile } from "../checkpoints/files.ts";
+import { partNames } from "../checkpoints/gguf-parts.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
 import { CheckpointError, HubError } from "../errors.ts";
 import { formatReference, type HubReference, parseReference } from "./reference.ts";
@@ -140,9 +141,7 @@ async function fetchGguf(snapshot: Snapshot, file: string): Promise<string> {
   if (!file.endsWith(".gguf")) {
     throw new HubError(`${name}/${file}: a model is a whole repository, or one .gguf file in it.`);
   }
-  const [, stem, count] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/.exec(file) ?? [];
-  const part = (i: number) => `${stem}-${String(i + 1).padStart(5, "0")}-of-${count}.gguf`;
-  const files = count === undefined ? [file] : Array.from({ length: Number(count) }, (_, i) => part(i));
+  const files = partNames(file) ?? [file];
   const missing = files.find((path) => !snapshot.paths.includes(path));
   if (missing !== undefined) {
     const ggufs = snapshot.paths.filter((path) => path.endsWith(".gguf")).slice(0, 12);
