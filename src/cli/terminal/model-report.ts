@@ -4,16 +4,14 @@ import type { ModelReport, TrainingEstimate } from "../../inspection/model.ts";
 import type { TokenizerFacts } from "../../inspection/tokenizer.ts";
 import { formatBytes, formatCount, formatDuration, formatMagnitude, formatRate, formatShare } from "./numbers.ts";
 import { type Paint, plain } from "./screen.ts";
-import { padEnd, padStart, printable, wrap } from "./text.ts";
+import { columnLines, labelledLines } from "./table.ts";
+import { printable, wrap } from "./text.ts";
 
 /** The report's lines, none wider than `width` but for the table of estimates. */
 export function modelReportLines(report: ModelReport, width: number, paint: Paint = plain): string[] {
   const { family, architecture: a, parameters, dtypes, tokenizer, estimates } = report;
   const { total, ...parts } = parameters;
-  const table = (rows: readonly (readonly [string, string])[]) =>
-    rows.flatMap(([label, text]) =>
-      wrap(text, width - LABEL).map((line, i) => paint("dim", padEnd(i === 0 ? label : "", LABEL)) + line),
-    );
+  const table = (rows: readonly (readonly [string, string])[]) => labelledLines(rows, { width, labelWidth: 14, paint });
   return [
     ...table([
       ["model", report.model],
@@ -41,8 +39,6 @@ export function modelReportLines(report: ModelReport, width: number, paint: Pain
     ...(estimates.length === 0 ? [] : ["", ...estimateLines(report, paint)]),
   ];
 }
-
-const LABEL = 14;
 
 function tokenizerRows({
   vocabulary,
@@ -82,17 +78,8 @@ function estimateLines({ estimates, batchSize, microBatchTokens }: ModelReport, 
         : formatDuration(one.seconds),
     one.pairsPerSecond === undefined ? "" : formatRate(one.pairsPerSecond),
   ];
-  const rows = [heads, ...estimates.map(row)];
-  const widths = heads.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
-  const lines = rows.map((cells) =>
-    cells
-      .map((cell, i) => (i === 0 ? padEnd(cell, widths[i]!) : padStart(cell, widths[i]!)))
-      .join("  ")
-      .trimEnd(),
-  );
   return [
-    paint("dim", lines[0]!),
-    ...lines.slice(1),
+    ...columnLines([heads, ...estimates.map(row)], paint, 2),
     paint(
       "dim",
       `Steps of ${batchSize} pairs, ${microBatchTokens} tokens to a micro-batch where more than one pair fits; prompts take half of the length.`,

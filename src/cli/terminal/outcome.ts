@@ -4,7 +4,8 @@ import type { Metrics, RunResult, Sample } from "../../training/observer.ts";
 import { formatShare, formatSigned } from "./numbers.ts";
 import { referenceText } from "./progress.ts";
 import { type Paint, plain } from "./screen.ts";
-import { padEnd, padStart, wrap } from "./text.ts";
+import { columnLines } from "./table.ts";
+import { padEnd, wrap } from "./text.ts";
 
 interface Row {
   readonly label: string;
@@ -36,11 +37,7 @@ export function comparisonLines(
   });
   const rowsOf = evaluated ? "on held-out rows" : "on the training rows of a step";
   const title = [rowsOf, ...referenceText(after)].join(", ");
-  const heads = [title, `step ${before.step}`, `step ${after.step}`] as const;
-  const widths = [0, 1, 2].map((column) => Math.max(...[heads, ...cells].map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) =>
-    row.map((text, i) => (i === 0 ? padEnd(text, widths[i]!) : padStart(text, widths[i]! + 3))).join("");
-  return [paint("dim", line(heads)), ...cells.map(line)];
+  return columnLines([[title, `step ${before.step}`, `step ${after.step}`], ...cells], paint, 3);
 }
 
 /** Columns narrower than this break nearly every line, so the answers go under each other. */

@@ -6,7 +6,8 @@ import { withoutCacheFolders } from "../../hub/index.ts";
 import type { RunPart, RunSummary } from "../../training/observer.ts";
 import { formatBytes, formatCount, formatMagnitude, formatSetting, formatShare } from "./numbers.ts";
 import { type Paint, plain } from "./screen.ts";
-import { padEnd, printable, wrap } from "./text.ts";
+import { labelledLines } from "./table.ts";
+import { printable } from "./text.ts";
 
 /** What a run of two parts is doing. */
 const parts: Readonly<Record<RunPart, string>> = {
@@ -26,11 +27,8 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
     ["writes", summary.config.output],
   ];
   const labelWidth = Math.max(...rows.map(([label]) => label.length)) + 2;
-  const table = rows.flatMap(([label, text]) =>
-    wrap(text, width - labelWidth).map((line, i) => paint("dim", padEnd(i === 0 ? label : "", labelWidth)) + line),
-  );
   return [
-    ...table,
+    ...labelledLines(rows, { width, labelWidth, paint }),
     ...ledgerLines("training rows", summary.ledger),
     ...ledgerLines("held-out rows", summary.evalLedger),
     ...ledgerLines("reference rows", summary.regularizationLedger),
