@@ -8,6 +8,7 @@ import { basename, dirname, resolve } from "node:path";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { systemReason } from "../checkpoints/files.ts";
 import { type GgufEntries, type GgufEntry, naturalEntry, readEntries, textEntry } from "../checkpoints/gguf-entries.ts";
+import { partNames } from "../checkpoints/gguf-parts.ts";
 import { type GgufTensorSource, writeGguf } from "../checkpoints/gguf-writer.ts";
 import { holdsRows, type WritableType } from "../checkpoints/quantize.ts";
 import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
@@ -63,8 +64,8 @@ export function refuseExistingFile(path: string): void {
 function metadataOf(checkpoint: Checkpoint, model: LanguageModel, settings: GgufEntries): Map<string, GgufEntry> {
   if (statSync(checkpoint.source).isFile()) {
     // Of a split file the first part has the metadata, whichever was given.
-    const first = checkpoint.source.replace(/-\d{5}(-of-\d{5}\.gguf)$/, "-00001$1");
-    return new Map([...readEntries(first)].filter(([key]) => !OF_THE_SOURCE_FILE.test(key)));
+    const [first] = partNames(checkpoint.source) ?? [checkpoint.source];
+    return new Map([...readEntries(first!)].filter(([key]) => !OF_THE_SOURCE_FILE.test(key)));
   }
   return new Map([
     ...settings,
