@@ -282,6 +282,27 @@ describe.skipIf(browserMissing)(`the loss landscape${whyNoBrowser}`, () => {
     await expectNumbers(open.page, "landscape", await at(chosen, rejected, { definition: find("sigmoid") }));
   });
 
+  it("lets a finger drag the point up and down without scrolling the page", async () => {
+    const phone = { viewport: { width: 360, height: 800 }, hasTouch: true, isMobile: true };
+    await using open = await openPage(await browser(), phone);
+    const grip = open.page.locator("#landscape .grip");
+    await numberOf(open.page, "landscape", "loss");
+    await grip.evaluate((element) => element.scrollIntoView({ block: "center", behavior: "instant" }));
+    const scrolled = () => open.page.evaluate(() => scrollY);
+    const before = await scrolled();
+    const box = (await grip.boundingBox())!;
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const input = await open.page.context().newCDPSession(open.page);
+    const touch = (type: "touchStart" | "touchMove" | "touchEnd", down = 0) =>
+      input.send("Input.dispatchTouchEvent", { type, touchPoints: type === "touchEnd" ? [] : [{ x, y: y + down }] });
+    await touch("touchStart");
+    for (const down of [20, 40, 60, 80]) await touch("touchMove", down);
+    await touch("touchEnd");
+    await expect.poll(() => numberOf(open.page, "landscape", "rejected")).toBeLessThan(-4);
+    expect(await numberOf(open.page, "landscape", "chosen")).toBeCloseTo(-6, 0);
+    expect(await scrolled()).toBe(before);
+  });
+
   it("walks down as the library's gradient says", async () => {
     const settings = { objective: "nca_pair", rate: 20, steps: 12 };
     const setting = { definition: find("nca_pair") };
