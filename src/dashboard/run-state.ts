@@ -1,6 +1,7 @@
 /** Where a run stands, from what is in its directory: whether a process works on it, and how it ended. */
 
 import { hostname } from "node:os";
+import { isRunning } from "../processes.ts";
 import { isObject } from "./files.ts";
 import type { Outcome, RunState } from "./protocol.ts";
 
@@ -20,7 +21,7 @@ interface StateView {
 
 export function runState({ lock, outcome, hasResult, updated, now }: StateView): RunState {
   const worker = workerOf(lock);
-  if (worker?.host === hostname() && isAlive(worker.pid)) return "running";
+  if (worker?.host === hostname() && isRunning(worker.pid)) return "running";
   if (outcome?.error !== undefined) return "failed";
   if (outcome?.stopped !== undefined || outcome?.interrupted !== undefined) return "stopped";
   if (outcome !== undefined || hasResult) return "finished";
@@ -31,15 +32,6 @@ export function runState({ lock, outcome, hasResult, updated, now }: StateView):
 function workerOf(lock: unknown): { pid: number; host: unknown } | undefined {
   if (!isObject(lock) || !Number.isInteger(lock.pid)) return undefined;
   return { pid: lock.pid as number, host: lock.host };
-}
-
-function isAlive(pid: number): boolean {
-  if (pid <= 0) return false;
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"; // It is another user's.
-  }
 }
 
 /** What outcome.json says; undefined where it is missing or says nothing. */

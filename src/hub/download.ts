@@ -15,6 +15,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { HubError } from "../errors.ts";
+import { isRunning } from "../processes.ts";
 import { cannotWrite, etagOf, type RemoteFile, written } from "./cache.ts";
 import { fetchAbout, MAX_REPETITIONS, networkReason, pause, type Subject } from "./request.ts";
 import type { Session } from "./session.ts";
@@ -201,18 +202,14 @@ function leftovers(blob: string): string[] {
     .filter((name) => name.startsWith(`${basename(blob)}.`) && name.endsWith(".incomplete"))
     .filter((name) => {
       const owner = name.slice(basename(blob).length + 1, -".incomplete".length);
-      return owner === "" || (owner.startsWith(own) && !isRunning(Number(owner.slice(own.length))));
+      return owner === "" || (owner.startsWith(own) && isOver(Number(owner.slice(own.length))));
     })
     .map((name) => join(dirname(blob), name));
 }
 
-function isRunning(processId: number): boolean {
-  if (processId === process.pid) return false; // This process downloads a blob once at a time.
-  try {
-    return process.kill(processId, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** Whether a process downloads nothing any more; this one downloads a blob once at a time. */
+function isOver(processId: number): boolean {
+  return processId === process.pid || !isRunning(processId);
 }
 
 function renameIfThere(from: string, to: string): void {

@@ -8,6 +8,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { RunError } from "../errors.ts";
+import { isRunning } from "../processes.ts";
 
 /** What running.json holds. */
 export interface Running {
@@ -77,12 +78,7 @@ function refuseIfHeld(folder: string, file: string, found: string): void {
 
 /** Whether the process is there, on this host. */
 function isAlive({ pid }: Running, file: string): boolean {
-  if (pid === process.pid) return held.has(file);
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"; // It is another user's.
-  }
+  return pid === process.pid ? held.has(file) : isRunning(pid);
 }
 
 function parse(text: string): Running | undefined {
