@@ -57,21 +57,28 @@ const STANDARD_ERROR = "_stderr";
 export function chartGroups(metrics: readonly MetricInfo[], compared: boolean): ChartGroup[] {
   const groups = new Map<string, MetricInfo[]>();
   for (const metric of metrics) {
-    const key = compared || !(metric.kind in TITLES) ? metric.base : metric.kind;
+    const key = compared || isGap(metric) || !(metric.kind in TITLES) ? metric.base : metric.kind;
     if (metric.base.endsWith(STANDARD_ERROR) && compared) continue;
     groups.set(key, [...(groups.get(key) ?? []), metric]);
   }
   return [...groups].map(([key, members]) => {
     const { kind, label, base, unit } = members[0]!;
+    const gap = isGap(members[0]!);
     const title = TITLES[kind] ?? spoken(base);
+    const part = gap ? "training minus held out" : compared && kind in TITLES ? label : "";
     return {
       key,
-      title: compared && label && kind in TITLES ? `${title}, ${label}` : title,
+      title: part ? `${title}, ${part}` : title,
       unit,
       metrics: members.toSorted((a, b) => Number(a.of === "evaluation") - Number(b.of === "evaluation")),
-      more: !FIRST.includes(kind),
+      more: gap || !FIRST.includes(kind),
     };
   });
+}
+
+/** `gap/margins` is of the kind of margins, and far smaller than they are. */
+function isGap({ base }: MetricInfo): boolean {
+  return base.startsWith("gap/");
 }
 
 /** `examples_per_second` is "Examples a second". */
@@ -156,9 +163,8 @@ function lineOf(
 }
 
 /** One standard error to both sides. */
-function around({ mean }: Series, error: Series): { low: (number | null)[]; high: (number | null)[] } {
-  const moved = (sign: number) => mean.map((value, i) => (value === null ? null : value + sign * (error.mean[i] ?? 0)));
-  return { low: moved(-1), high: moved(1) };
+function around({ mean }: Series, error: Series): { low: number[]; high: number[] } {
+  return { low: mean.map((value, i) => value - error.mean[i]!), high: mean.map((value, i) => value + error.mean[i]!) };
 }
 
 function labelOf({ label, of }: MetricInfo, group: ChartGroup): string {
@@ -196,12 +202,10 @@ export function styleOf(i: number): { colour: string; dash: readonly number[] } 
 export function seriesToCsv(series: readonly Series[]): string {
   const lines = series.flatMap(({ run, metric, axis, bucket, x, mean, min, max }) =>
     x.map((at, i) =>
-      [run, metric, axis, at, bucket, mean[i] ?? "", (min ?? mean)[i] ?? "", (max ?? mean)[i] ?? ""]
-        .map(cell)
-        .join(","),
+      [run, metric, axis, at, bucket, mean[i]!, (min ?? mean)[i]!, (max ?? mean)[i]!].map(cell).join(","),
     ),
   );
-  return `${["run,metric,axis,x,values,mean,min,max", ...lines].join("\n")}\n`;
+  return `${["run,metric,axis,x,values,mean,min,max", ...lines].join("\r\n")}\r\n`;
 }
 
 function cell(value: string | number): string {

@@ -1,7 +1,7 @@
 /** What a chart shows, apart from how it is drawn: on a canvas (Chart.svelte), as SVG (svg.ts), as text (in the legend). */
 
 import { bytes, percent, short } from "../format.ts";
-import { linear, logarithmic, type Scale } from "../scale.ts";
+import { linear, logarithmic } from "../scale.ts";
 
 export interface Line {
   /** Unlike that of every other line of the chart. */
@@ -15,12 +15,12 @@ export interface Line {
   readonly points: boolean;
   /** Strictly increasing. */
   readonly x: readonly number[];
-  readonly y: readonly (number | null)[];
+  readonly y: readonly number[];
   /** The values before they were smoothed. */
-  readonly raw?: readonly (number | null)[];
+  readonly raw?: readonly number[];
   /** The least and greatest of what each point stands for. */
-  readonly low?: readonly (number | null)[];
-  readonly high?: readonly (number | null)[];
+  readonly low?: readonly number[];
+  readonly high?: readonly number[];
 }
 
 /** A place on the x axis that something is said about. */
@@ -57,7 +57,7 @@ export function yDomain(plot: Plot): { readonly domain: readonly [number, number
   for (const line of plot.lines) {
     for (const values of [line.y, line.low, line.high, line.low ? undefined : line.raw]) {
       values?.forEach((value, i) => {
-        if (value === null || line.x[i]! < plot.from || line.x[i]! > plot.to) return;
+        if (line.x[i]! < plot.from || line.x[i]! > plot.to) return;
         low = Math.min(low, value);
         high = Math.max(high, value);
         if (value > 0) leastPositive = Math.min(leastPositive, value);
@@ -72,12 +72,6 @@ export function yDomain(plot: Plot): { readonly domain: readonly [number, number
   }
   const air = high > low ? (high - low) * 0.06 : Math.max(Math.abs(high) * 0.1, 1e-9);
   return { domain: [low - air, high + air], log: false };
-}
-
-/** The plot's y axis over places from `bottom` to `top`. */
-export function yScale(plot: Plot, bottom: number, top: number): Scale {
-  const { domain, log } = yDomain(plot);
-  return log ? logarithmic(domain, [bottom, top]) : linear(domain, [bottom, top]);
 }
 
 /** Round values on the y axis: about `count`. */
@@ -126,7 +120,8 @@ export function formatX(kind: XKind, value: number): string {
 /** A value with its unit. */
 export function formatY(unit: string, value: number): string {
   if (unit === "bytes") return bytes(value);
-  if (unit === "share") return percent(value, 1);
+  if (unit === "share") return percent(value, Number.isInteger(Math.round(1000 * value) / 10) ? 0 : 1);
+  if (value !== 0 && Math.abs(value) < 1e-3) return Number(value.toPrecision(3)).toExponential().replaceAll("-", "−");
   return Math.abs(value) >= 1e4 && Math.abs(value) < 1e6 ? thousands(value) : short(value);
 }
 
@@ -142,9 +137,8 @@ function thousands(value: number): string {
   return part === undefined ? grouped : `${grouped}.${part}`;
 }
 
-/** Index of the value that stands nearest to a place on the x axis, of those that are there; undefined where none is near. */
-export function nearest(line: Line, at: number): number | undefined {
-  const { x, y } = line;
+/** Index of the value that stands nearest to a place on the x axis; undefined where there is none. */
+export function nearest({ x }: Line, at: number): number | undefined {
   if (x.length === 0) return undefined;
   let [low, high] = [0, x.length - 1];
   while (high - low > 1) {
@@ -152,18 +146,13 @@ export function nearest(line: Line, at: number): number | undefined {
     if (x[middle]! <= at) low = middle;
     else high = middle;
   }
-  const first = at - x[low]! <= x[high]! - at ? low : high;
-  for (let distance = 0; distance < x.length; distance++) {
-    for (const i of [first - distance, first + distance]) if (y[i] !== undefined && y[i] !== null) return i;
-  }
-  return undefined;
+  return at - x[low]! <= x[high]! - at ? low : high;
 }
 
 /** Exponential moving average, without the pull to its first value; `weight` in [0, 1) is that of what came before. */
-export function smoothed(values: readonly (number | null)[], weight: number): (number | null)[] {
+export function smoothed(values: readonly number[], weight: number): number[] {
   let [sum, norm] = [0, 0];
   return values.map((value) => {
-    if (value === null) return null;
     sum = weight * sum + (1 - weight) * value;
     norm = weight * norm + (1 - weight);
     return sum / norm;

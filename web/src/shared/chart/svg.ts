@@ -1,8 +1,7 @@
 /** A chart as an SVG file of its own: axes, labels, legend, bands, lines and marks from the same plot as on the screen. */
 
-import type { Scale } from "../scale.ts";
-import { linear } from "../scale.ts";
-import { formatX, formatY, type Line, type Plot, unitTitle, xTicks, yDomain, yScale, yTicks } from "./plot.ts";
+import { linear, logarithmic } from "../scale.ts";
+import { formatX, formatY, type Line, type Plot, unitTitle, xTicks, yDomain, yTicks } from "./plot.ts";
 
 export interface SvgOptions {
   readonly width: number;
@@ -19,8 +18,10 @@ export function plotToSvg(plot: Plot, { width, height, colour }: SvgOptions): st
   const legend = legendRows(plot.lines, width - 80);
   const [left, right, top, bottom] = [64, width - 16, 44 + legend.length * LEGEND_ROW, height - 46];
   const x = linear([plot.from, plot.to], [left, right]);
-  const y = yScale(plot, bottom, top);
   const { domain, log } = yDomain(plot);
+  const scale = (log ? logarithmic : linear)(domain, [bottom, top]);
+  // A logarithmic axis has no place for zero: it is put at the lower edge.
+  const y = (value: number) => scale(log ? Math.max(value, domain[0]) : value);
   const [ink, quiet, rule, paper, warning] = ["--ink", "--quiet", "--rule", "--paper", "--warning"].map(colour);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${FONT}" font-size="12">`,
@@ -84,44 +85,25 @@ function legendEntry({ line, offset }: LegendEntry, left: number, y: number, col
   );
 }
 
-function linePaths(line: Line, x: Scale, y: Scale, stroke: string): string {
+type Place = (value: number) => number;
+
+function linePaths(line: Line, x: Place, y: Place, stroke: string): string {
   const raw = line.raw ? `<path d="${pathOf(line.x, line.raw, x, y)}" stroke="${stroke}" stroke-opacity="0.25"/>` : "";
-  const dots = line.points
-    ? line.x.map((at, i) => {
-        const value = line.y[i];
-        return drawable(value, y)
-          ? `<circle cx="${place(x(at))}" cy="${place(y(value))}" r="2.5" fill="${stroke}"/>`
-          : "";
-      })
-    : [];
+  const dot = (at: number, i: number) =>
+    `<circle cx="${place(x(at))}" cy="${place(y(line.y[i]!))}" r="2.5" fill="${stroke}"/>`;
+  const dots = line.points ? line.x.map(dot) : [];
   return `${raw}<path d="${pathOf(line.x, line.y, x, y)}" ${strokeOf(line, stroke)}/>${dots.join("")}`;
 }
 
-function bandPath({ x: places, low, high }: Line, x: Scale, y: Scale, fill: string): string {
+function bandPath({ x: places, low, high }: Line, x: Place, y: Place, fill: string): string {
   if (!low || !high) return "";
-  const ends = places
-    .map((at, i) => [at, low[i], high[i]] as const)
-    .filter(([, a, b]) => drawable(a, y) && drawable(b, y));
-  const there = ends.map(([at, , b]) => `${place(x(at))},${place(y(b!))}`);
-  const back = ends.reverse().map(([at, a]) => `${place(x(at))},${place(y(a!))}`);
+  const there = places.map((at, i) => `${place(x(at))},${place(y(high[i]!))}`);
+  const back = places.map((at, i) => `${place(x(at))},${place(y(low[i]!))}`).reverse();
   return `<polygon points="${[...there, ...back].join(" ")}" fill="${fill}" fill-opacity="0.15"/>`;
 }
 
-/** Lifts the pen where a value is not there. */
-function pathOf(places: readonly number[], values: readonly (number | null)[], x: Scale, y: Scale): string {
-  let down = false;
-  let d = "";
-  places.forEach((at, i) => {
-    const value = values[i];
-    if (drawable(value, y)) d += `${down ? "L" : "M"}${place(x(at))},${place(y(value))}`;
-    down = drawable(value, y);
-  });
-  return d;
-}
-
-/** A logarithmic axis has no place for zero. */
-function drawable(value: number | null | undefined, y: Scale): value is number {
-  return value !== null && value !== undefined && Number.isFinite(y(value));
+function pathOf(places: readonly number[], values: readonly number[], x: Place, y: Place): string {
+  return places.map((at, i) => `${i === 0 ? "M" : "L"}${place(x(at))},${place(y(values[i]!))}`).join("");
 }
 
 function strokeOf({ width, dash }: Line, stroke: string): string {
