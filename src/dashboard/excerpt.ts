@@ -68,11 +68,13 @@ export async function evenlySpacedLines(file: OpenFile, count: number): Promise<
   const longest = longestLine(head);
   const stride = Math.ceil(file.size / (count - FIRST_LINES - LAST_LINES));
   let done = addLines(found, head, 0, FIRST_LINES);
-  for (let at = stride; at < file.size - END_BYTES; at += stride) {
-    if (at < done) continue;
-    const bytes = await readRange(file, at, at + 3 * longest);
-    done = at + addLines(found, bytes, bytes.indexOf(NEWLINE) + 1, 1);
-  }
+  const places: number[] = [];
+  for (let at = stride; at < file.size - END_BYTES; at += stride) places.push(at);
+  const windows = await Promise.all(places.map((at) => readRange(file, at, at + 3 * longest)));
+  windows.forEach((bytes, i) => {
+    const at = places[i]!;
+    if (at >= done) done = at + addLines(found, bytes, bytes.indexOf(NEWLINE) + 1, 1);
+  });
   const start = Math.max(done, file.size - END_BYTES);
   const tail = await readRange(file, start, file.size);
   let last = tail.lastIndexOf(NEWLINE) + 1;

@@ -21,7 +21,7 @@ const ANSWER_BYTES = 64 * 2 ** 20;
 const QUICK_BYTES = 4 * 2 ** 20;
 /** Lines of long logs that a first answer is drawn from: of all runs together, and at least of each. */
 const SAMPLED_LINES = 5000;
-const FEWEST_LINES = 50;
+const FEWEST_LINES = 40;
 /** Where so few metrics of several runs are compared, the others are not read. */
 const FEW_METRICS = 4;
 
@@ -91,8 +91,9 @@ export class SeriesReader {
     if (inTime || this.bytesToRead(file, size, part) <= QUICK_BYTES) return exactly(await this.read(file, part));
     await using open = await openFile(file);
     if (open === undefined) return { lines: new MetricLines(), exact: true };
-    const lines = Math.max(FEWEST_LINES, Math.min(points, Math.floor(SAMPLED_LINES / runs)));
-    return { lines: await evenlySpacedLines(open, lines), exact: false };
+    // One line in a thousand is an evaluation: the first and the last are all that is found without reading on.
+    const lines = evaluation ? 0 : Math.min(points, Math.floor(SAMPLED_LINES / runs));
+    return { lines: await evenlySpacedLines(open, Math.max(FEWEST_LINES, lines)), exact: false };
   }
 
   private bytesToRead(file: string, size: number, part: LogPart): number {
