@@ -3,7 +3,6 @@
 import { existsSync, statSync } from "node:fs";
 import { z } from "zod";
 import { openBrowser } from "../../dashboard/open-browser.ts";
-import { startDashboard } from "../../dashboard/server.ts";
 import { ConfigError } from "../../errors.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { watchInterrupt } from "../interrupt.ts";
@@ -39,6 +38,8 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   }
   using interruption = watchInterrupt(() => io.stdout.write("\n"));
   const { signal } = interruption;
+  // The server's libraries would make every other command begin a tenth later.
+  const { startDashboard } = await import("../../dashboard/server.ts");
   await using dashboard = await startDashboard({ folder: runs, port });
   io.stdout.write(`${runs} is shown at\n\n  ${dashboard.url}\n\nCtrl-C ends it.\n`);
   if (!existsSync(runs)) io.stdout.write(`${runs} is not there yet: runs appear as they begin.\n`);
