@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Message } from "../../../src/data/example.ts";
+import { hh } from "../../../src/data/shapes/hh.ts";
 import { assistant, promptIn, pairIn as read, shapeNameOf, system, user } from "./rows.ts";
 
 describe("prompt, chosen and rejected", () => {
@@ -110,6 +111,22 @@ describe("HH's raw text shares its prompt", () => {
   test("up to and with the last Assistant: turn in common; answers keep their leading space", () => {
     const start = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:";
     expect(split(`${start} It is`, `${start} It was`)).toEqual([start, " It is", " It was"]);
+  });
+
+  test("with --chat as messages, a turn each", () => {
+    const split = (chosen: string, rejected: string) => read({ chosen, rejected }, { chat: true });
+    const start = "\n\nHuman: a\n\nAssistant: b\n\nHuman:  c\nd \n\nAssistant:";
+    const prompt = [user("a"), assistant("b"), user("c\nd")];
+    expect(split(`${start} It is`, `${start} It was`)).toEqual([prompt, [assistant("It is")], [assistant("It was")]]);
+    expect(split(`${start} It is`, `${start} It was\n\nHuman: e\n\nAssistant: f`)).toEqual([
+      prompt,
+      [assistant("It is")],
+      [assistant("It was"), user("e"), assistant("f")],
+    ]);
+    expect(() => hh.read({ chosen: "a", rejected: "b" }, { chat: true })).toThrow(
+      "the field `chosen` does not begin with a `Human:` turn",
+    );
+    expect(split(`${start}`, `${start} It was`)).toBe("empty completion: the chosen completion is empty");
   });
 
   test("never cut within an answer, however long the answers agree", () => {
