@@ -4,7 +4,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type Context, Hono } from "hono";
-import { PreftuneError } from "../errors.ts";
+import { systemReason } from "../checkpoints/files.ts";
+import { PreftuneError, RunError } from "../errors.ts";
 import { csvHeader, csvLines } from "./csv.ts";
 import { AXES, describeRun } from "./detail.ts";
 import { differenceOf } from "./difference.ts";
@@ -104,7 +105,7 @@ export function dashboardApp({ guard, index, events, files }: AppParts): Hono {
     const whole = run.parent?.summary.state === "running" ? run.parent : run;
     if (whole.summary.state !== "running")
       return refused(c, 409, `${run.name} is not running: nothing is to be stopped.`);
-    await writeFile(join(whole.path, "stop"), "");
+    await requestStop(whole);
     await events.refresh();
     return c.json({ run: whole.id } satisfies StopAnswer);
   });
@@ -142,6 +143,14 @@ export function dashboardApp({ guard, index, events, files }: AppParts): Hono {
 }
 
 class UnknownRun extends Error {}
+
+/** Makes the file that asks for a stop. Whatever has its name already is left as it is: it may be a link to something else. */
+async function requestStop({ path }: TrackedRun): Promise<void> {
+  const file = join(path, "stop");
+  await writeFile(file, "", { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw new RunError(`${file}: can't be made (${systemReason(error)}).`);
+  });
+}
 
 function queryOf(c: Context): (name: string) => string | undefined {
   return (name) => c.req.query(name);

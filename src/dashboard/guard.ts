@@ -58,6 +58,7 @@ export class Guard {
       c.res = c.redirect("/", 303);
     } else await next();
     for (const [name, value] of Object.entries(HEADERS)) c.res.headers.set(name, value);
+    if (c.res.status === 405) c.res.headers.set("allow", "GET");
     if (!c.res.headers.has("cache-control")) c.res.headers.set("cache-control", "no-store");
   };
 

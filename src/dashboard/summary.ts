@@ -1,5 +1,6 @@
 /** A run in one line of the list, from its settings and the ends of its log. */
 
+import { StepOrder } from "../training/step-order.ts";
 import type { LogLine } from "./excerpt.ts";
 import { isObject } from "./files.ts";
 import type { Outcome, RunState, RunSummary } from "./protocol.ts";
@@ -61,14 +62,12 @@ export function summarize(
   }
 }
 
-/** Optimizer steps of the run, as the trainer counts them (StepOrder). */
+/** Optimizer steps of the run, as far as its settings and its ledger say. */
 function plannedSteps({ config, data }: SummaryView): number | undefined {
-  const most = finite(config.maxSteps);
-  if (most !== undefined) return most;
+  const [batchSize, epochs, maxSteps] = [finite(config.batchSize), finite(config.epochs), finite(config.maxSteps)];
   const used = isObject(data.train) ? finite(data.train.used) : undefined;
-  const [batch, epochs] = [finite(config.batchSize), finite(config.epochs)];
-  if (used === undefined || batch === undefined || epochs === undefined) return undefined;
-  return Math.ceil(Math.min(used, finite(config.limit) ?? used) / batch) * epochs;
+  if (used === undefined || batchSize === undefined || epochs === undefined) return maxSteps;
+  return finite(new StepOrder(used, { batchSize, epochs, maxSteps, shuffle: false, seed: 0 }).steps);
 }
 
 /** At the rate of the last steps, with the evaluations between them. */

@@ -1,6 +1,6 @@
 /** Who is answered, and who is not: other pages, other names, no token, paths that lead elsewhere, and whatever is no GET. */
 
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Dashboard, startDashboard } from "../../src/dashboard/server.ts";
@@ -189,6 +189,14 @@ describe("stopping a run", () => {
     expect(existsSync(at("runs", "going", "stop"))).toBe(true);
     const { runs } = await browser.list();
     expect(runs.find((run) => run.id === going)).toMatchObject({ state: "running", stopping: true });
+  });
+
+  it("makes no file through a link in the place of it", async () => {
+    const trap = writeRun(at("runs", "trap"), { steps: 2 });
+    trap.write("running.json", { pid: process.pid, host: "elsewhere", started: 0 });
+    symlinkSync(at("victim"), at("runs", "trap", "stop"));
+    expect((await stop(await browser.idOf("trap"), own())).status).toBe(200);
+    expect(existsSync(at("victim"))).toBe(false);
   });
 
   it("is the only thing that a POST does", async () => {
