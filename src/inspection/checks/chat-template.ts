@@ -21,7 +21,8 @@ export function chatTemplate(named: number): Check {
           name: "plain text for a chat model",
           level: "warning",
           why: "The model has a chat template, but these rows are trained on as they stand: what is learned may not show in a chat, where turns are marked.",
-          remedy: "--chat wraps prompts as the user's message and completions as the assistant's.",
+          remedy:
+            "--chat wraps prompts as the user's message and completions as the assistant's; HH's turns become messages.",
         },
         rows,
       ),
