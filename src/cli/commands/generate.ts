@@ -21,7 +21,11 @@ const schema = z.strictObject({
   model: trainingShape.model,
   adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
   prompt: z.string().min(1).optional().describe("the prompt itself"),
-  prompts: z.string().min(1).optional().describe("a file of rows with a prompt, of any kind that --data takes elsewhere"),
+  prompts: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("a file of rows with a prompt, of any kind that --data takes elsewhere"),
   format: trainingShape.format,
   columns: trainingShape.columns,
   limit: trainingShape.limit,
