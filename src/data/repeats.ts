@@ -12,7 +12,7 @@ import { hashOf, hashOfHashes } from "./hash.ts";
 import { RowProblem } from "./problem.ts";
 
 export const repeats = ["duplicates", "opposites", "leaks"] as const;
-export type Repeat = (typeof repeats)[number];
+type Repeat = (typeof repeats)[number];
 
 /** All words of a text or of a list of messages. */
 export function wordsOf(content: Content): string {

@@ -80,7 +80,7 @@ export interface DataReport {
 }
 
 /** Called now and then with the number of rows seen. */
-export type OnRows = (rows: number) => void;
+type OnRows = (rows: number) => void;
 
 /** Reads all rows once. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
 export async function inspectData(given: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
