@@ -68,6 +68,8 @@ export interface RunSummary {
   /** Unix seconds: when it began, and when its files last changed. */
   readonly started: number;
   readonly updated: number;
+  /** Unix seconds when its last line was logged: what a run took is until then, for its files may have been copied since. */
+  readonly logged?: number;
 }
 
 export interface RunList {

@@ -45,6 +45,7 @@ export function summarize(
     evalLoss: finite(log.evaluation?.eval_loss),
     examplesPerSecond: mean(training, "examples_per_second") ?? mean(training, "pairs_per_second"),
     remaining,
+    logged: finite(log.tail.at(-1)?.time),
   };
   return {
     state,

@@ -129,6 +129,7 @@ describe("a run's line in the list", () => {
       examplesPerSecond: 8,
       warnings: 0,
       started: 1_700_000_000.5,
+      logged: 1_700_000_040.5,
     });
   });
 
