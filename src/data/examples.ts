@@ -7,22 +7,19 @@
  */
 
 import { ConfigError, DataError } from "../errors.ts";
-import { promptIds, type TokenizedText, tokenizeCompletions } from "../text/boundary.ts";
-import { ConversationError } from "../text/chat.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
-import { tokenizeText } from "../text/turns.ts";
+import { promptIds } from "../text/boundary.ts";
 import { type Columns, withColumns } from "./columns.ts";
 import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./derive.ts";
-import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
+import type { Content, Example, RowOrigin, TokenizedExample } from "./example.ts";
 import type { Row } from "./fields.ts";
 import { Ledger } from "./ledger.ts";
 import { type MixtureOptions, mix } from "./mixture.ts";
-import { type Cause, RowProblem, rowError } from "./problem.ts";
+import { RowProblem, rowError } from "./problem.ts";
 import { contradictions, type KnownRows, RepeatFilter, type RepeatOptions } from "./repeats.ts";
 import { detectShape, ShapeReader } from "./shapes/registry.ts";
 import type { Reading } from "./shapes/shape.ts";
 import type { RawValue } from "./text-rows.ts";
-import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
+import { conversationally, type TokenizeOptions, tokenizeRow, type VisitedExample } from "./tokenize.ts";
 
 /** Rows that are ready to be read. */
 export interface OpenSource {
@@ -38,29 +35,19 @@ export interface OpenSource {
   read(file: string): AsyncGenerator<RawValue>;
 }
 
-export interface RowOptions {
-  readonly tokenizer: Tokenizer;
-  /** Wrap string prompts as one user message and string completions as the assistant's. Default false. */
-  readonly chat?: boolean | undefined;
+export interface RowOptions extends Pick<TokenizeOptions, "tokenizer" | "chat"> {
   /** Rows that can't be used stop the load (`error`), rows that can't be read are dropped too (`drop`); see above. */
   readonly onBadRow?: "error" | "drop" | undefined;
   /** The first N usable rows; all by default. */
   readonly limit?: number | undefined;
 }
 
-/** Which tokens are learned: of a text (texts.ts), or of a completion of several turns (boundary.ts). */
-type ScoreOption = DeriveOptions["score"] | "last";
-
 export interface ExampleOptions
   extends RowOptions,
-    LengthLimits,
+    TokenizeOptions,
     RepeatOptions,
     Omit<MixtureOptions, "limit">,
-    Omit<DeriveOptions, "score" | "chat"> {
-  readonly score?: ScoreOption | undefined;
-  /** What happens to an example longer than `maxLength` tokens. */
-  readonly truncation: Truncation;
-}
+    Omit<DeriveOptions, "score" | "chat"> {}
 
 export interface LoadedPreferences {
   readonly examples: TokenizedExample[];
@@ -79,16 +66,6 @@ export async function examplesOf(
   const use = (row: ReadRow) => tokenize(row).map(({ tokenized }) => tokenized);
   const perSource = await collect(sources, options, ledger, use);
   return { examples: mixed(sources, perSource, options, ledger), ledger, known };
-}
-
-/** An example with what became of it. */
-export interface VisitedExample {
-  readonly example: Example;
-  /** All of its tokens. */
-  readonly text: TokenizedText;
-  /** Its tokens within the limits, and for what it was cut. */
-  readonly tokenized: TokenizedExample;
-  readonly cut: readonly Cause[];
 }
 
 /** Hands every example to `visit` in the order of the rows, keeping none; weights count for nothing. Throws as examplesOf. */
@@ -287,134 +264,5 @@ function withinStack<T>(use: () => T): T {
   } catch (error) {
     if (!(error instanceof RangeError && /call stack/i.test(error.message))) throw error;
     throw new RowProblem("missing or wrong field", "a field's value is nested too deeply");
-  }
-}
-
-/** The examples of one row in token ids: all of them, or none with the reason. */
-function tokenizeRow(
-  examples: readonly Example[],
-  origin: RowOrigin,
-  { rows }: Needs,
-  options: ExampleOptions,
-  ledger: Ledger,
-): VisitedExample[] {
-  const texts = examples.map((example) => tokenizeExample(example, rows, options));
-  refuseIdentical(texts, "two completions have the same tokens");
-  const fitted = texts.map((text) => fitToLimits(text, origin, options));
-  const cut = new Set(fitted.flatMap((each) => each.cut));
-  if (cut.has("completion too long")) refuseIdentical(fitted, "two completions have the same tokens once shortened");
-  if (cut.size > 0) ledger.shorten([...cut], origin);
-  if (texts.some(({ merged }) => merged)) ledger.noteMerged(origin);
-  const unwritten = examples.map((example) => unwrittenTools(example, options)).find((what) => what !== undefined);
-  if (unwritten !== undefined) ledger.noteUnwrittenTools(origin, unwritten);
-  const injected = new Set(texts.flatMap((text) => text.injected));
-  if (injected.size > 0) ledger.noteSpecialTokens([...injected], origin);
-  return examples.map((example, i) => {
-    const { values } = example;
-    if (values?.label !== undefined) ledger.noteLabel(values.label === 1);
-    const { prompt, completions, scored, cut: causes } = fitted[i]!;
-    const tokenized = { origin, ...(values && { values }), prompt, completions, ...(scored && { scored }) };
-    return { example, text: texts[i]!, tokenized, cut: causes };
-  });
-}
-
-function tokenizeExample(
-  { prompt, completions, scored, tools }: Example,
-  rows: Needs["rows"],
-  { tokenizer, chat, score }: ExampleOptions,
-): TokenizedText {
-  // Of texts, `score` says which example is made of a row.
-  const turns = rows !== "texts" && score === "last" ? "last" : "all";
-  const text = conversationally(() =>
-    scored
-      ? tokenizeText(tokenizer, completions[0]!, scored, tools)
-      : tokenizeCompletions(tokenizer, prompt, completions, { chat, tools, score: turns }),
-  );
-  if (text.prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
-  const empty = text.completions.findIndex(
-    (ids) => ids.length === 0 || (ids.length === 1 && tokenizer.specialIds.has(ids[0]!)),
-  );
-  if (empty >= 0) {
-    if (callsTools(completions[empty]!) && !tokenizer.chat.writesCalls) {
-      throw new RowProblem(
-        "refused by the chat template",
-        "the chat template writes no tool calls, and a completion is nothing else",
-      );
-    }
-    throw new RowProblem("empty completion", "a completion has nothing but its end token");
-  }
-  return text;
-}
-
-/** What the chat template leaves out of an example's tools, in words; undefined for nothing. */
-function unwrittenTools({ prompt, completions, tools }: Example, { tokenizer }: RowOptions): string | undefined {
-  if (tools !== undefined && !tokenizer.chat.writesTools) return "the chat template writes no list of tools";
-  const calls = [prompt, ...completions].some(callsTools) && !tokenizer.chat.writesCalls;
-  return calls ? "the chat template writes no tool calls" : undefined;
-}
-
-function callsTools(content: Content): boolean {
-  return typeof content !== "string" && content.some((message) => message.tool_calls !== undefined);
-}
-
-/** The example within its limits, and what was cut for it. */
-function fitToLimits(text: TokenizedText, origin: RowOrigin, options: ExampleOptions) {
-  const problem = tooLong(text, options);
-  if (problem !== undefined && options.truncation === "drop") throw problem;
-  if (problem !== undefined && options.truncation === "error") {
-    throw new DataError(
-      `${describeOrigin(origin)}: ${problem.message}. Raise --max-length, or let --truncation shorten or drop such rows.`,
-    );
-  }
-  const { prompt, completions, promptCut, completionsCut } = shorten(text, options);
-  const cut: Cause[] = [];
-  if (promptCut) cut.push("prompt too long");
-  if (completionsCut) cut.push("completion too long");
-  const scored = text.scored?.map((flags, i) => flags.subarray(0, completions[i]!.length));
-  return { prompt, completions, scored, cut };
-}
-
-/**
- * Two completions of the same tokens after one prompt prefer nothing, whatever the model: their margin is 0, or one and the same
- * completion is labelled desirable and not.
- */
-function refuseIdentical(examples: readonly Pick<TokenizedExample, "prompt" | "completions">[], message: string): void {
-  // Several pairs of one row have completions in common; labelled ones are each an example.
-  const together = examples.every(({ completions }) => completions.length === 1);
-  const groups = together
-    ? [examples.map(({ prompt, completions }) => [prompt, ...completions])]
-    : examples.map(({ completions }) => completions.map((ids) => [ids]));
-  if (groups.some(hasCopies)) throw new RowProblem("identical completions", message);
-}
-
-function hasCopies(texts: readonly (readonly Int32Array[])[]): boolean {
-  const [first, second] = texts;
-  if (first && second && texts.length === 2) return first.every((ids, i) => sameIds(ids, second[i]!));
-  return new Set(texts.map((parts) => parts.map((ids) => ids.join()).join(";"))).size < texts.length;
-}
-
-function sameIds(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
-}
-
-/** A conversation that the chat template refuses is a row that can't be used. */
-function conversationally<T>(tokenize: () => T): T {
-  try {
-    return tokenize();
-  } catch (error) {
-    if (error instanceof ConversationError) throw new RowProblem("refused by the chat template", error.message);
-    throw error;
-  }
-}
-
-/** Throws ConfigError for limits that leave no room. */
-export function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
-  if (!(Number.isInteger(maxLength) && maxLength >= 2)) {
-    throw new ConfigError(
-      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
-    );
-  }
-  if (!(Number.isInteger(maxPromptLength) && maxPromptLength >= 1)) {
-    throw new ConfigError(`--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`);
   }
 }

@@ -4,7 +4,6 @@ import { statSync } from "node:fs";
 import { ConfigError } from "../errors.ts";
 import type { Needs } from "./derive.ts";
 import {
-  checkLimits,
   type ExampleOptions,
   examplesOf,
   type LoadedPreferences,
@@ -12,15 +11,15 @@ import {
   type OpenSource,
   promptsOf,
   type RowOptions,
-  type VisitedExample,
   visitEach,
 } from "./examples.ts";
 import type { Ledger } from "./ledger.ts";
 import type { GivenSource } from "./source-settings.ts";
 import { openSources, type SourceOptions } from "./sources.ts";
 import { nameOf, STDIN } from "./standard-input.ts";
+import { checkLimits, type VisitedExample } from "./tokenize.ts";
 
-export type { LoadedPreferences, VisitedExample } from "./examples.ts";
+export type { LoadedPreferences } from "./examples.ts";
 
 interface Files extends SourceOptions {
   /** Files of rows, folders, globs or `-`, read one after the other, or mixed where they have weights. */

@@ -1,9 +1,9 @@
 /** A row as the model will see it: text again from the tokens that it is trained on, with what is special and what is scored. */
 
 import { describeOrigin, type RowOrigin } from "../data/example.ts";
-import type { VisitedExample } from "../data/load.ts";
 import { scoredLengths } from "../data/microbatch.ts";
 import type { Cause } from "../data/problem.ts";
+import type { VisitedExample } from "../data/tokenize.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type Role, rolesOf } from "./row.ts";
 
