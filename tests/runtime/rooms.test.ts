@@ -36,7 +36,7 @@ const ROOMS: Readonly<Record<string, { readonly imports: readonly string[]; read
   inspection: { imports: [...BELOW_TRAINING, "training"] },
   demo: { imports: [...BELOW_TRAINING, "training", "evaluation"] },
   browser: { imports: [...BELOW_TRAINING, "training", "demo"] },
-  dashboard: { imports: ["checkpoints"], types: ["data", "diagnostics"] },
+  dashboard: { imports: ["checkpoints", "training"], types: ["data", "diagnostics"] },
   cli: { imports: [...BELOW_TRAINING, "training", "evaluation", "export", "inspection", "demo", "dashboard"] },
 };
 
