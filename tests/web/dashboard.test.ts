@@ -242,6 +242,14 @@ describe.skipIf(browserMissing)(`the dashboard${whyNoBrowser}`, () => {
       );
     await eventually(() => reading(page, "Gradient norm")).toBe("step 5\u202f000, training 1");
 
+    await cursor(page, "Loss").scrollIntoViewIfNeeded();
+    const { x, y, width } = (await cursor(page, "Loss").boundingBox())!;
+    requests.length = 0;
+    await page.mouse.move(x + 0.4 * width, y + 60);
+    await page.mouse.down();
+    await page.mouse.move(x + 0.9 * width, y + 70, { steps: 4 });
+    await page.mouse.up();
+    await eventually(() => requests.filter((url) => /api\/series\?.*from=1\d\d\d/.test(url)).length).toBeGreaterThan(0);
     requests.length = 0;
     await cursor(page, "Loss").press("+");
     await eventually(() => requests.filter((url) => /api\/series\?.*from=[1-9]/.test(url)).length).toBeGreaterThan(0);
@@ -257,7 +265,12 @@ describe.skipIf(browserMissing)(`the dashboard${whyNoBrowser}`, () => {
     };
     await eventually(value).toBeLessThan(0.005);
     await page.getByRole("button", { name: "Whole run" }).click();
+    await page.getByLabel("Logarithmic").check();
+    await chart(page, "Loss").getByText("linear: it has values below zero").waitFor();
+    expect(await chart(page, "Gradient norm").getByText("linear").count()).toBe(0);
+    await page.getByRole("slider", { name: "Smoothing" }).press("End");
     await page.getByLabel("Over").selectOption("time");
+    await eventually(() => reading(page, "Loss")).toBe("2 lines, 0:00 to 1:23:20");
     await cursor(page, "Loss").press("End");
     await eventually(() => reading(page, "Loss")).toMatch(/^time since the start 1:23:2\d/);
     expect(opened.errors).toEqual([]);
