@@ -213,7 +213,8 @@ export class RunLoop implements AsyncDisposable {
     this.keeper.restoreBest(this.step);
     const { best } = this.watch;
     const summary = this.conclude({ ...(stopped !== undefined && { stopped }), ...(best && { best }) });
-    return { ...summary, result: writeResult(run, policy, checkpoint, { config, ...summary }) };
+    const [ledger, evalLedger] = [this.o.train.ledger.toJSON(), this.o.held?.ledger.toJSON()];
+    return { ...summary, result: writeResult(run, policy, checkpoint, { config, ledger, evalLedger, ...summary }) };
   }
 
   /** Leaves the run as it is, to be resumed. */

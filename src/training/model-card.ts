@@ -1,6 +1,7 @@
 /** The model card of a run's result, in the hub's format: a YAML header, then what it was made of, how, and what came of it. */
 
 import { commandLine } from "../command-line.ts";
+import type { LedgerReport } from "../data/ledger.ts";
 import type { GivenSource } from "../data/source-settings.ts";
 import { formatSource } from "../data/sources.ts";
 import { baseModelName } from "../hub/index.ts";
@@ -9,8 +10,11 @@ import { methods } from "./methods.ts";
 import type { Metrics } from "./observer.ts";
 import { resultKind } from "./run-directory.ts";
 
-interface CardContents {
+export interface CardContents {
   readonly config: TrainingConfig;
+  /** What became of the rows. */
+  readonly ledger?: LedgerReport | undefined;
+  readonly evalLedger?: LedgerReport | undefined;
   /** The license of the base model, where it is known. */
   readonly license?: string | undefined;
   /** The first evaluation and the last. */
@@ -34,7 +38,7 @@ const HOW_TO_READ =
 const HUB = /^hf:([^/\s]+\/[^/@:\s]+)/;
 
 /** The text of README.md. */
-export function modelCard({ config, license, before, after }: CardContents): string {
+export function modelCard({ config, ledger, evalLedger, license, before, after }: CardContents): string {
   const { method, model, data, evalData } = config;
   return [
     ...header(config, license),
@@ -47,6 +51,7 @@ export function modelCard({ config, license, before, after }: CardContents): str
       : []),
     ...(method === "reward" ? ["", HOW_TO_READ] : []),
     "",
+    ...dataTable(ledger, evalLedger),
     "## Objective and settings",
     "",
     ...Object.entries(settingsOf(config)).map(([key, value]) => `- ${key}: ${value}`),
@@ -59,6 +64,25 @@ export function modelCard({ config, license, before, after }: CardContents): str
     "```",
     "",
   ].join("\n");
+}
+
+/** What was read of the data, and used. */
+function dataTable(ledger: LedgerReport | undefined, evalLedger: LedgerReport | undefined): string[] {
+  if (ledger === undefined) return [];
+  const count = (n: number) => n.toLocaleString("en-US");
+  const row = (name: string, { shape = "", read, used, shortened, droppedBy }: LedgerReport) => {
+    const causes = Object.entries(droppedBy).map(([cause, tally]) => `${count(tally.count)} ${cause}`);
+    return `| ${[name, shape, count(read), count(used), count(shortened), causes.join(", ") || "0"].join(" | ")} |`;
+  };
+  return [
+    "## Data",
+    "",
+    "| rows | shape | read | used | of these shortened | dropped |",
+    "|---|---|---|---|---|---|",
+    row("trained on", ledger),
+    ...(evalLedger ? [row("held out", evalLedger)] : []),
+    "",
+  ];
 }
 
 function quoted(sources: readonly GivenSource[]): string {

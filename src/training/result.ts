@@ -7,9 +7,7 @@ import { writeAdapter } from "../checkpoints/peft.ts";
 import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
 import { baseModelName } from "../hub/index.ts";
 import { mergedWeights } from "../models/merge.ts";
-import type { TrainingConfig } from "./config.ts";
-import { modelCard } from "./model-card.ts";
-import type { Metrics } from "./observer.ts";
+import { type CardContents, modelCard } from "./model-card.ts";
 import type { Policy } from "./policy.ts";
 import { type RunDirectory, resultKind } from "./run-directory.ts";
 
@@ -18,11 +16,12 @@ export function writeResult(
   run: RunDirectory,
   policy: Policy,
   checkpoint: Checkpoint,
-  { config, before, after }: { config: TrainingConfig; before?: Metrics | undefined; after?: Metrics | undefined },
+  contents: Omit<CardContents, "license">,
 ): string {
+  const { config } = contents;
   const folder = run.resultFolder(config);
   const license = licenseOf(checkpoint.source);
-  const files = { "README.md": modelCard({ config, license, before, after }) };
+  const files = { "README.md": modelCard({ ...contents, license }) };
   if (policy.adapter && resultKind(config) === "adapter") {
     writeAdapter(folder, { ...policy.adapter(), baseModel: baseModelName(config.model) }, files);
   } else {

@@ -20,7 +20,16 @@ const given = {
 };
 const config = resolveConfig(methods.dpo!, given);
 const metrics = (loss: number) => ({ step: 1, eval_loss: loss, "eval_rewards/accuracies": 0.5, loss: 3 });
-const card = modelCard({ config, license: "apache-2.0", before: metrics(0.75), after: metrics(0.51234) });
+const noRows = { files: [], shortenedBy: {}, specialTokens: {}, droppedBy: {} };
+const dropped = { "identical completions": { count: 2, rows: [] }, duplicate: { count: 1, rows: [] } };
+const card = modelCard({
+  config,
+  ledger: { ...noRows, shape: "hh", read: 1203, used: 1200, shortened: 7, dropped: 3, droppedBy: dropped },
+  evalLedger: { ...noRows, shape: "hh", read: 10, used: 10, shortened: 0, dropped: 0 },
+  license: "apache-2.0",
+  before: metrics(0.75),
+  after: metrics(0.51234),
+});
 
 /** The settings that a command line gives. */
 function settingsOf(command: string): Record<string, unknown> {
@@ -52,6 +61,9 @@ describe("a model card", () => {
   test("says what was learnt from, how, and what came of it on held-out rows", () => {
     expect(card).toContain(
       "on `hf:Anthropic/hh-rlhf:train`, `my pairs.jsonl`, evaluated on `hf:Anthropic/hh-rlhf:test`.",
+    );
+    expect(card).toContain(
+      "| trained on | hh | 1,203 | 1,200 | 7 | 2 identical completions, 1 duplicate |\n| held out | hh | 10 | 10 | 0 | 0 |\n",
     );
     expect(card).toContain("- loss: ipo\n- beta: 0.2\n");
     expect(card).toContain("- tuning: lora\n- loraRank: 16\n");
