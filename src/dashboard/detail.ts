@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { commandLine } from "../command-line.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { evenlySpacedLines, type LogLine, lineOfStep } from "./excerpt.ts";
-import { type OpenFile, openFile, parseObject, readObject, readText } from "./files.ts";
+import { isObject, type OpenFile, openFile, parseObject, readObject, readText } from "./files.ts";
 import { metricInfos } from "./metric-info.ts";
 import type { MetricLines } from "./metric-lines.ts";
 import type { Axis, RunDetail, Warning } from "./protocol.ts";
@@ -38,7 +38,9 @@ export async function describeRun(
     summary: run.summary,
     config: run.config,
     environment: (await readObject(join(run.path, "environment.json"))) ?? {},
-    data: run.data as Record<string, LedgerReport>,
+    data: Object.fromEntries(
+      Object.entries(run.data).filter((part): part is [string, LedgerReport] => isLedger(part[1])),
+    ),
     warnings: await warningsOf(run, log),
     outcome: run.outcome,
     metrics: metricInfos(lines?.training.names ?? [], evaluationNames(run, lines)),
@@ -49,6 +51,13 @@ export async function describeRun(
     problems: problemsOf(run, atHand),
     resume: resumeCommand(run),
   };
+}
+
+/** Whether a part of data.json is a ledger, as far as the page counts on it. */
+function isLedger(part: unknown): boolean {
+  if (!isObject(part) || !Array.isArray(part.files)) return false;
+  const counts = [part.read, part.used, part.shortened, part.dropped];
+  return counts.every(Number.isFinite) && [part.shortenedBy, part.droppedBy, part.specialTokens].every(isObject);
 }
 
 /** An evaluation is a line in a thousand: those that were looked at may have none. */

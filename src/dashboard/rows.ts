@@ -39,9 +39,7 @@ export class RowReader {
     typeof prompt === "string" && finite(step) !== undefined ? { step: step as number, prompt } : undefined,
   );
   private readonly evalRowsOf = new LineIndex<EvalKey>((line) => asEvalRow(line) && keyOf(line));
-  private readonly suspectsOf = new LineIndex(({ file, line }) =>
-    typeof file === "string" && finite(line) !== undefined ? {} : undefined,
-  );
+  private readonly suspectsOf = new LineIndex((line) => (isSuspect(line) ? {} : undefined));
 
   /** Samples of one prompt, or of all. */
   async samples(
@@ -161,6 +159,10 @@ function asSample(line: Record<string, unknown>, prompts: readonly string[]): Sa
     policy_tokens: asTokens(line.policy_tokens),
     reference_step: finite(line.reference_step),
   };
+}
+
+function isSuspect({ file, line, seen, mean_weight, last_step, last_margin }: Record<string, unknown>): boolean {
+  return typeof file === "string" && [line, seen, mean_weight, last_step, last_margin].every(Number.isFinite);
 }
 
 /** Tokens with a number for each, as they are drawn one by one. */

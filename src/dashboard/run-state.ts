@@ -36,7 +36,25 @@ function workerOf(lock: unknown): { pid: number; host: unknown } | undefined {
 
 /** What outcome.json says; undefined where it is missing or says nothing. */
 export function asOutcome(value: Record<string, unknown> | undefined): Outcome | undefined {
-  return value !== undefined && Number.isFinite(value.step) && Number.isFinite(value.steps)
-    ? (value as unknown as Outcome)
-    : undefined;
+  const { step, steps, stopped, interrupted, error, best, suspects } = value ?? {};
+  if (!isFiniteNumber(step) || !isFiniteNumber(steps)) return undefined;
+  return {
+    step,
+    steps,
+    ...(typeof stopped === "string" && { stopped }),
+    ...((interrupted === "signal" || interrupted === "stop file") && { interrupted }),
+    ...(typeof error === "string" && { error }),
+    ...(isBest(best) && { best }),
+    suspects: isFiniteNumber(suspects) ? suspects : 0,
+  };
+}
+
+function isBest(value: unknown): value is NonNullable<Outcome["best"]> {
+  return (
+    isObject(value) && isFiniteNumber(value.step) && isFiniteNumber(value.value) && typeof value.metric === "string"
+  );
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value);
 }

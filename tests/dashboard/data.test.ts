@@ -143,7 +143,8 @@ describe("series", () => {
 describe("a run", () => {
   it("has its settings, metrics in order, axes and ends", async () => {
     first.write("environment.json", { node: "v20" });
-    first.write("data.json", { train: { used: 10, files: ["a.jsonl"] } });
+    const ledger = { files: ["a.jsonl"], read: 11, used: 10, shortened: 0, dropped: 1, shortenedBy: {}, droppedBy: {} };
+    first.write("data.json", { train: { ...ledger, specialTokens: {} }, other: { used: 3 } });
     first.write("outcome.json", { step: 9000, steps: 9000, suspects: 2 });
     const detail = await browser.json<RunDetail>(`/api/runs/${id.first}`);
     await browser.list();
@@ -165,10 +166,11 @@ describe("a run", () => {
     expect(detail.problems).toEqual([]);
     const after = await browser.json<RunDetail>(`/api/runs/${id.first}`);
     expect(after).toMatchObject({
-      data: { train: { used: 10 } },
+      data: { train: { ...ledger, specialTokens: {} } },
       outcome: { step: 9000 },
       summary: { state: "finished" },
     });
+    expect(Object.keys(after.data)).toEqual(["train"]);
     expect(after.resume).toBeUndefined();
   });
 

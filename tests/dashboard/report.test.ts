@@ -30,7 +30,8 @@ const run = writeRun(at("runs", "first"), {
 });
 run.write("metrics.jsonl", jsonLines(Array.from({ length: 3000 }, (_, i) => stepLine(i + 1, { loss: Math.sin(i) }))));
 run.append(evaluationLine(3000));
-run.write("data.json", { train: { used: 3000, files: [at("secret-place", "pairs.jsonl")] } });
+const counts = { read: 3000, used: 3000, shortened: 0, dropped: 0, shortenedBy: {}, droppedBy: {}, specialTokens: {} };
+run.write("data.json", { train: { files: [at("secret-place", "pairs.jsonl")], ...counts } });
 run.write("samples.jsonl", jsonLines([{ step: 1, prompt: hostile, reference: "r", policy: "p" }]));
 const row = (line: number) => ({
   step: 3000,
