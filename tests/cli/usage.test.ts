@@ -17,31 +17,35 @@ describe("help", () => {
       Preference tuning of language models: DPO and its family, exact and fast, on one machine.
 
       Options:
-        -v, --version       show the version
-        -h, --help          show this help
+        -v, --version           show the version
+        -h, --help              show this help
 
       Commands:
-        inspect             Look at rows or at a model before anything is trained
-        dpo [options]       Tune a model on preferences, by DPO and its family
-        orpo [options]      Tune a base model on preferences in one stage, likelihood and odds ratio,
-                            without a reference
-        simpo [options]     Tune a model on preferences by the likelihood a token, with a margin and
-                            without a reference
-        cpo [options]       Tune a model on preferences contrastively, kept near the chosen completions,
-                            without a reference
-        mpo [options]       Tune a model on preferences as the reward of a choice, near reference data
-                            instead of a reference (MPO)
-        kto [options]       Tune a model on completions that are labelled good or bad, by KTO
-        bco [options]       Tune a model on completions that are labelled good or bad, by a binary
-                            classifier (BCO)
-        sft [options]       Fine-tune a model on texts, conversations or completions, by their likelihood
-        reward [options]    Train a reward model on preferences: how good a completion is, as a number
-        score [options]     Score the completions of preference pairs with a model
-        generate [options]  Answer prompts with a model
-        export [options]    Write a run's result, or a model with an adapter, for other programs to load
-        push [options]      Upload a run's result with its model card to the Hugging Face hub
-        demo [options]      Tune the embedded example and show what becomes of it
-        help [command]      show the help of a command
+        inspect                 Look at rows or at a model before anything is trained
+        dpo [options]           Tune a model on preferences, by DPO and its family
+        orpo [options]          Tune a base model on preferences in one stage, likelihood and odds ratio,
+                                without a reference
+        simpo [options]         Tune a model on preferences by the likelihood a token, with a margin and
+                                without a reference
+        cpo [options]           Tune a model on preferences contrastively, kept near the chosen
+                                completions, without a reference
+        mpo [options]           Tune a model on preferences as the reward of a choice, near reference data
+                                instead of a reference (MPO)
+        kto [options]           Tune a model on completions that are labelled good or bad, by KTO
+        bco [options]           Tune a model on completions that are labelled good or bad, by a binary
+                                classifier (BCO)
+        sft [options]           Fine-tune a model on texts, conversations or completions, by their
+                                likelihood
+        reward [options]        Train a reward model on preferences: how good a completion is, as a number
+        score [options]         Score the completions of preference pairs with a model
+        generate [options]      Answer prompts with a model
+        export [options]        Write a run's result, or a model with an adapter, for other programs to
+                                load
+        push [options]          Upload a run's result with its model card to the Hugging Face hub
+        ui [options] [runs]     Watch runs in the browser, live, and compare them
+        report [options] [run]  Write a run's charts, samples and settings as one HTML page
+        demo [options]          Tune the embedded example and show what becomes of it
+        help [command]          show the help of a command
       "
     `);
   });
