@@ -27,6 +27,8 @@ interface InspectedCompletion {
   readonly text: string;
   /** Tokens before anything is cut, the end token among them. */
   readonly tokens: number;
+  /** Tokens that are left of them. */
+  readonly kept: number;
   /** Whether the tokens that are learned from end with an end token. */
   readonly ends: boolean;
 }
@@ -52,6 +54,7 @@ export function inspectedRow(
       role: roles[i]!,
       text: own,
       tokens: text.completions[i]!.length,
+      kept: tokenized.completions[i]!.length,
       ends: isEnd(tokenized.completions[i]!.at(-1)!, tokenizer),
     })),
     promptTokens: text.prompt.length,

@@ -47,8 +47,8 @@ function row(line: number, given: Given = {}): InspectedRow {
     example,
     hashes: hashesOf(example),
     completions: [
-      { role: "chosen", text: chosen, tokens: a, ends },
-      { role: "rejected", text: rejected, tokens: b, ends: true },
+      { role: "chosen", text: chosen, tokens: a, kept: ends ? a : 5, ends },
+      { role: "rejected", text: rejected, tokens: b, kept: b, ends: true },
     ],
     promptTokens: 40,
     cut: [],
@@ -265,7 +265,7 @@ describe("the end of a turn", () => {
   test("that is cut off is found", () => {
     const found = findingsOf(missingEnds(5), [...clean, row(61, { ends: false, tokens: [900, 20] })]);
     expect(summary(found)).toEqual([["completions without their end", 1, [61]]]);
-    expect(found[0]!.rows[0]!.detail).toBe("chosen of 900 tokens");
+    expect(found[0]!.rows[0]!.detail).toBe("chosen: 5 of 900 tokens left");
   });
 });
 

@@ -10,7 +10,8 @@ export function missingEnds(named: number): Check {
     see({ origin, completions }) {
       rows++;
       const open = completions.filter(({ ends }) => !ends);
-      if (open.length > 0) tally.add(origin, open.map(({ role, tokens }) => `${role} of ${tokens} tokens`).join(", "));
+      if (open.length > 0)
+        tally.add(origin, open.map(({ role, tokens, kept }) => `${role}: ${kept} of ${tokens} tokens left`).join(", "));
     },
     findings: () =>
       tally.finding(
