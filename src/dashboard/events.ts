@@ -9,6 +9,8 @@ import type { RunList, ServerEvent } from "./protocol.ts";
 import type { RunIndex } from "./run-index.ts";
 
 const REMEMBERED = 1000;
+/** Looking through many folders, or over a slow network, takes no more than one part in so many of the time. */
+const REST = 5;
 /** Milliseconds between comments that keep the connection, and until a browser tries again. */
 const HEARTBEAT = 15_000;
 const RETRY = 1000;
@@ -23,6 +25,7 @@ export class Events implements Disposable {
   private readonly remembered: { readonly number: number; readonly text: string }[] = [];
   private readonly clients = new Set<Client>();
   private looking: Promise<void> | undefined;
+  private rested = 0;
   private readonly encoder = new TextEncoder();
   private readonly timers: readonly NodeJS.Timeout[];
 
@@ -34,7 +37,7 @@ export class Events implements Disposable {
   ) {
     const look = setInterval(() => {
       // What fails to be read now is read the next time.
-      if (this.clients.size > 0) this.refresh().catch(() => {});
+      if (this.clients.size > 0 && performance.now() >= this.rested) this.refresh().catch(() => {});
     }, interval);
     const beat = setInterval(() => this.send(": still here\n\n"), HEARTBEAT);
     this.timers = [look, beat];
@@ -43,8 +46,11 @@ export class Events implements Disposable {
 
   /** Looks at the files now, and tells everybody what has changed. A look that is under way is waited for and not begun twice. */
   refresh(): Promise<void> {
+    const began = performance.now();
     this.looking ??= this.look().finally(() => {
       this.looking = undefined;
+      const now = performance.now();
+      this.rested = now + REST * (now - began);
     });
     return this.looking;
   }
