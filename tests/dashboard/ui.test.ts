@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { runProgram } from "../../src/cli/program.ts";
+import { openBrowser } from "../../src/dashboard/open-browser.ts";
 import { pageFolder } from "../../src/dashboard/static-files.ts";
 import { preftune, recorder } from "../cli/support.ts";
 import { scratchFolder } from "../support/scratch.ts";
@@ -64,5 +65,23 @@ describe("what it can't show", () => {
     expect((await preftune("ui", "--port", "70000", "--no-open")).err).toBe(
       "preftune: --port must be at most 65535, but is 70000.\n",
     );
+  });
+});
+
+describe("a machine without a browser", () => {
+  it("shows the address in the terminal alone", async () => {
+    const { PATH } = process.env;
+    const heard: unknown[] = [];
+    const hear = (error: unknown) => heard.push(error);
+    process.on("uncaughtException", hear);
+    try {
+      process.env.PATH = at("nothing");
+      openBrowser("http://127.0.0.1:1/");
+      await setTimeout(200);
+    } finally {
+      process.env.PATH = PATH;
+      process.off("uncaughtException", hear);
+    }
+    expect(heard).toEqual([]);
   });
 });
