@@ -56,7 +56,7 @@ export function cachedDecoder(model: LanguageModel, shape: CacheShape, tableRows
     mask: visibility(places, seen),
     rows: rowIndices(tokens),
     rotary: { cos: input("rotary.cos", [tableRows, width]), sin: input("rotary.sin", [tableRows, width]) },
-    past: past.map(({ key, value }) => ({ key: asRows(key, shape), value: asRows(value, shape) })),
+    past,
     batch: { sequences: BATCH, tokens: NEW, ...places },
   });
   const logits = rowLogits(model, hidden, parameters.tensor(model.headWeight));
@@ -73,11 +73,6 @@ export function cachedDecoder(model: LanguageModel, shape: CacheShape, tableRows
 function pastOf(layer: number, { heads, headDim }: CacheShape): KeyValue {
   const part = (name: string) => input(`past_key_values.${layer}.${name}`, [BATCH, heads, PAST, headDim]);
   return { key: part("key"), value: part("value") };
-}
-
-/** [B, heads, S, headDim] to the model's rows [B, S, heads * headDim]. */
-function asRows(x: Tensor, { heads, headDim }: CacheShape): Tensor {
-  return reshape(transpose(x, [0, 2, 1, 3]), [BATCH, PAST, heads * headDim]);
 }
 
 /** The model's rows [B * T, heads * headDim] to [B, heads, T, headDim]. */

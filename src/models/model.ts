@@ -40,7 +40,7 @@ export interface TokenInputs {
   /** Positions of past tokens [S]; models with sliding windows read them. */
   readonly pastPositions?: Tensor;
   /**
-   * Given for a batch of sequences: `mask` is [B, T, S + T] then, `past` is [B, S, kvHeads * headDim], all B * T rows are wanted, and
+   * Given for a batch of sequences: `mask` is [B, T, S + T] then, `past` is [B, kvHeads, S, headDim], all B * T rows are wanted, and
    * `pastPositions` are not read.
    */
   readonly batch?: SequenceBatch;

@@ -56,7 +56,7 @@ export function attention(
   const own = { key: turn(projected.key, layer.positions, kvHeads), value: projected.value };
   const { key, value } = layer.withPast(own);
 
-  const [t, s] = layer.batch ? [layer.batch.tokens, key.shape[1]!] : [query.shape[0]!, key.shape[0]!];
+  const [t, s] = layer.batch ? [layer.batch.tokens, key.shape[2]!] : [query.shape[0]!, key.shape[0]!];
   const layout = layer.batch ? sequences(options, layer.batch.sequences, t, s) : flatRows(options, t, s);
   const [stacked, keys, values] = [layout.stack(query), layout.byHead(key), layout.byHead(value)];
   const products = (alpha: number) => matmul(stacked, keys, { transB: true, alpha });
@@ -106,7 +106,7 @@ function sequences({ heads, kvHeads, headDim }: HeadSizes, b: Dim, t: Dim, s: Di
         product([group, t]),
         headDim,
       ]),
-    byHead: (x) => reshape(transpose(reshape(x, [b, s, kvHeads, headDim]), [0, 2, 1, 3]), [matrices, s, headDim]),
+    byHead: (x) => reshape(x, [matrices, s, headDim]),
     scores: [b, heads, t, s],
     mask: (mask) => reshape(mask, [b, 1, t, s]),
     rows: (context) =>

@@ -1,6 +1,6 @@
 /** What one layer of a decoder reads of a micro-batch, and how layers follow each other. */
 
-import { concat, gather, reshape, scope, type Tensor } from "../../tensor/index.ts";
+import { concat, gather, reshape, scope, type Tensor, transpose } from "../../tensor/index.ts";
 import type { KeyValue, ModelOutputs, SequenceBatch, TokenInputs } from "../model.ts";
 import { windowMask } from "./window.ts";
 
@@ -34,14 +34,12 @@ export class LayerInputs {
     return this.last ? gather(x, this.inputs.rows) : x;
   }
 
-  /** The past's keys and values, then the tokens' own [S + T, width], of each sequence of a batch [B, S + T, width]. */
+  /** The past's keys and values, then the tokens' own [S + T, width]; of a batch [B, kvHeads, S + T, headDim]. */
   withPast({ key, value }: KeyValue): KeyValue {
     const { past, batch } = this;
     if (past === undefined) return { key, value };
     const after = (before: Tensor, own: Tensor) =>
-      batch
-        ? concat([before, reshape(own, [batch.sequences, batch.tokens, own.shape[1]!])], 1)
-        : concat([before, own], 0);
+      batch ? concat([before, byHead(own, before, batch)], 2) : concat([before, own], 0);
     return { key: after(past.key, key), value: after(past.value, value) };
   }
 
@@ -53,6 +51,11 @@ export class LayerInputs {
     const keys = pastPositions ? concat([pastPositions, positions], 0) : positions;
     return this.pick(windowMask(mask, positions, keys, window));
   }
+}
+
+/** Rows [B * T, kvHeads * headDim] as the past of a batch is [B, kvHeads, T, headDim]. */
+function byHead(rows: Tensor, { shape }: Tensor, { sequences, tokens }: SequenceBatch): Tensor {
+  return transpose(reshape(rows, [sequences, tokens, shape[1]!, shape[3]!]), [0, 2, 1, 3]);
 }
 
 export interface LayerOutputs {
