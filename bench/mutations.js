@@ -1,7 +1,7 @@
 // Mutated files of every format, read in a process of their own with a deadline each: how many were read or refused in words, and how many crashed,
 // hung, or were refused without saying which file it was.
 //
-//   npm run --silent build && node bench/mutations.js [--files 10000] [--seed 1] [--deadline 60] [--only 123] [--dist dist]
+//   npm run bench:mutations -- [--files 10000] [--seed 1] [--deadline 60] [--only 123] [--dist dist]
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
