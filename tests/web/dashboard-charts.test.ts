@@ -1,9 +1,10 @@
-/** What the dashboard draws, apart from a browser: plots, their SVG, the words that answers share, the colours of tokens. */
+/** What the dashboard draws, apart from a browser: plots, their SVG, the words that answers share, the colours of tokens, the list. */
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { MetricInfo, RunDetail, Series } from "../../src/dashboard/protocol.ts";
+import type { MetricInfo, RunDetail, RunSummary, Series } from "../../src/dashboard/protocol.ts";
 import { chartGroups, plotOf, seriesToCsv, styleOf } from "../../web/src/dashboard/charts.ts";
+import { foundRuns, groupedRuns, sortedRuns } from "../../web/src/dashboard/run-list.ts";
 import { elapsed, nearest, type Plot, smoothed, xTicks, yDomain, yTicks } from "../../web/src/shared/chart/plot.ts";
 import { plotToSvg } from "../../web/src/shared/chart/svg.ts";
 import { colourScale, tokenRewards } from "../../web/src/shared/tokens.ts";
@@ -248,5 +249,46 @@ describe("the reward of a token", () => {
     expect(colourScale([{ text: [], policy, reference: policy.map(() => 0) }], 1)).toBe(1);
     expect(colourScale([{ text: [], policy, reference: policy.map(() => 0) }], 0.1)).toBe(0.1);
     expect(colourScale([], 1)).toBe(1);
+  });
+});
+
+describe("the list of runs", () => {
+  const run = (name: string, more: Partial<RunSummary> = {}) =>
+    ({
+      name,
+      group: "",
+      state: "finished",
+      model: "tiny",
+      data: ["d/pairs.jsonl"],
+      method: "dpo",
+      objective: ["sigmoid"],
+      ...more,
+    }) as RunSummary;
+  const runs = [
+    run("beta-10", { loss: 0.2 }),
+    run("beta-2", { loss: 0.3, objective: ["ipo"] }),
+    run("new", { group: "a" }),
+  ];
+  const names = (some: readonly RunSummary[]) => some.map(({ name }) => name);
+
+  it("finds runs that have all words, wherever", () => {
+    expect(names(foundRuns(runs, "TINY beta"))).toEqual(["beta-10", "beta-2"]);
+    expect(names(foundRuns(runs, "ipo pairs"))).toEqual(["beta-2"]);
+    expect(names(foundRuns(runs, " "))).toHaveLength(3);
+  });
+
+  it("sorts numbers in names as numbers, and what is not known last", () => {
+    expect(names(sortedRuns(runs, "name", false))).toEqual(["beta-2", "beta-10", "new"]);
+    expect(names(sortedRuns(runs, "loss", false))).toEqual(["beta-10", "beta-2", "new"]);
+    expect(names(sortedRuns(runs, "loss", true))).toEqual(["beta-2", "beta-10", "new"]);
+  });
+
+  it("keeps the order within groups", () => {
+    const groups = groupedRuns(sortedRuns(runs, "loss", true), "objective");
+    expect(groups.map(([name, members]) => [name, names(members)])).toEqual([
+      ["dpo ipo", ["beta-2"]],
+      ["dpo sigmoid", ["beta-10", "new"]],
+    ]);
+    expect(groupedRuns(runs, "none").map(([name]) => name)).toEqual([""]);
   });
 });

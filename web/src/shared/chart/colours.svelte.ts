@@ -1,7 +1,11 @@
 /** CSS colours as numbers that a canvas and an exported file understand, and when they change. */
 
 let theme = $state(0);
-const changed = () => theme++;
+const resolved = new Map<string, string>();
+const changed = () => {
+  resolved.clear();
+  theme++;
+};
 new MutationObserver(changed).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 
@@ -12,11 +16,14 @@ export function themeVersion(): number {
 
 /** The colour that a CSS variable has now, resolved from light-dark(). */
 export function colour(variable: string): string {
+  const known = resolved.get(variable);
+  if (known !== undefined) return known;
   const probe = document.createElement("span");
   probe.style.color = `var(${variable})`;
   document.body.append(probe);
   const { color } = getComputedStyle(probe);
   probe.remove();
+  resolved.set(variable, color);
   return color;
 }
 

@@ -46,8 +46,13 @@ export interface Plot {
   readonly marks: readonly Mark[];
 }
 
+export interface YAxis {
+  readonly domain: readonly [number, number];
+  readonly log: boolean;
+}
+
 /** How far the values reach within what is shown, with a little air, and whether the axis is logarithmic. */
-export function yDomain(plot: Plot): { readonly domain: readonly [number, number]; readonly log: boolean } {
+export function yDomain(plot: Plot): YAxis {
   let [low, high, leastPositive, negative] = [
     Number.POSITIVE_INFINITY,
     Number.NEGATIVE_INFINITY,
