@@ -209,7 +209,7 @@ export class Ledger {
 export function formatLedger(report: LedgerReport): string {
   const count = (n: number) => n.toLocaleString("en-US");
   const width = count(report.read).length;
-  const line = (label: string, n: number, detail = "") => `${label.padEnd(34)}${count(n).padStart(width)}${detail}`;
+  const line = (label: string, n: number, detail = "") => `${label.padEnd(33)} ${count(n).padStart(width)}${detail}`;
   const tallies = (record: Readonly<Record<string, Tally>>) =>
     Object.entries(record).flatMap(([name, tally]) => [
       line(`    ${name}`, tally.count, `  ${rowList(tally, report.files.length > 1)}`),

@@ -25,7 +25,7 @@ const length = z.number().int().positive().optional();
 export const scoreSchema = z.strictObject({
   model,
   adapter: z.string().min(1).optional().describe("a PEFT adapter to put on the model"),
-  data,
+  data: data.describe("the rows to score: files, folders, globs, - or hf:org/name; several with commas"),
   format,
   columns,
   limit,
