@@ -134,18 +134,28 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
       },
     ));
 
-  const report = trained.ledger.toJSON();
+  const [report, evalReport] = [trained.ledger.toJSON(), heldOut?.ledger.toJSON()];
   return withNamesOfHub({
     model: options.model,
     method,
     limits: { maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
     ledger: report,
-    ...(heldOut && { evalLedger: heldOut.ledger.toJSON() }),
+    ...(evalReport && { evalLedger: evalReport }),
     preview,
     lengths: lengths.distributions(),
     shortened: report.shortened / report.used,
-    findings: byGravity([...ledgerFindings(report), ...checks.flatMap((check) => check.findings())]),
+    findings: byGravity([
+      ...ledgerFindings(report),
+      ...(evalReport ? heldOutProblems(evalReport) : []),
+      ...checks.flatMap((check) => check.findings()),
+    ]),
   });
+}
+
+/** What a run stops at or leaves out of held-out rows too. */
+function heldOutProblems(report: LedgerReport): Finding[] {
+  const problems = ledgerFindings(report).filter(({ level }) => level === "problem");
+  return problems.map((finding) => ({ ...finding, name: `held-out rows: ${finding.name}` }));
 }
 
 /** The report with names of datasets in the place of their folders in the cache, which nobody has given. */

@@ -52,6 +52,14 @@ describe("inspect data", () => {
     });
   });
 
+  test("finds held-out rows at which a run would stop", async () => {
+    writeFileSync(at("broken.jsonl"), `${lines[0]}\n{"prompt":`);
+    const broken = await report("--data", pairs, "--eval-data", at("broken.jsonl"), "--chat");
+    expect(broken.findings).toContainEqual(
+      expect.objectContaining({ name: "held-out rows: not JSON", level: "problem", count: 1, share: 0.5 }),
+    );
+  });
+
   test("finds held-out rows in the training data, and the others not", async () => {
     writeFileSync(at("held-out.jsonl"), lines.slice(4, 6).join("\n"));
     const { findings, evalLedger } = await report("--data", pairs, "--eval-data", at("held-out.jsonl"), "--chat");
