@@ -15,7 +15,7 @@ import { type Generation, Generator, stopTokens } from "../sampling/index.ts";
 import { type TokenPieces, trimPieces } from "../text/pieces.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { CompletionScore, Engine, Scorable } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import type { Sample } from "./observer.ts";
 import type { Policy } from "./policy.ts";
 import { tokenScores } from "./token-scores.ts";
@@ -31,9 +31,8 @@ interface SamplerOptions {
   readonly runtime: Runtime;
 }
 
-/** An answer to a prompt: its tokens, and the pieces of text that they are. */
-interface Answer {
-  readonly ids: Int32Array;
+/** An answer to a prompt, as whoever wrote it thinks of its tokens, and the pieces of text that these are. */
+interface Answer extends Pick<Generation, "tokens" | "logps"> {
   readonly text: readonly string[];
 }
 
@@ -88,24 +87,21 @@ export class Sampler {
     return { samples: shows ? await this.samples(step, answers) : [], metrics };
   }
 
+  /** Each knows its own answers' log-probabilities from writing them, and is asked for the other's. */
   private async samples(step: number, answers: readonly Answer[]): Promise<Sample[]> {
     const { moving } = this.o.policy;
-    const both = this.shown.map((prompt, i) => ({ prompt, completions: [this.reference![i]!.ids, answers[i]!.ids] }));
-    const policy = await this.score("policy", both);
-    const reference = await this.score("reference", both);
-    const tokens = (text: readonly string[], i: number, completion: number) => {
-      const logps = { policy: policy[i]![completion]!.tokens, reference: reference[i]![completion]!.tokens };
-      return tokenScores(text, logps);
-    };
+    const before = this.reference!;
+    const byPolicy = await this.score("policy", this.shown, before);
+    const byReference = await this.score("reference", this.shown, answers);
     return this.shown.map((prompt, i) => {
-      const [before, after] = [this.reference![i]!.text, answers[i]!.text];
+      const [reference, policy] = [before[i]!, answers[i]!];
       return {
         step,
         prompt: this.o.tokenizer.decode(prompt),
-        reference: before.join(""),
-        policy: after.join(""),
-        reference_tokens: tokens(before, i, 0),
-        policy_tokens: tokens(after, i, 1),
+        reference: reference.text.join(""),
+        policy: policy.text.join(""),
+        reference_tokens: tokenScores(reference.text, { policy: byPolicy[i]!, reference: reference.logps }),
+        policy_tokens: tokenScores(policy.text, { policy: policy.logps, reference: byReference[i]! }),
         ...(moving && { reference_step: moving.since(step) }),
       };
     });
@@ -117,9 +113,9 @@ export class Sampler {
       maxNewTokens: config.sampleTokens,
       stopTokens: this.stops,
     });
-    return answers.map(({ tokens }, i) => {
+    return answers.map(({ tokens, logps }, i) => {
       const text = tokenizer.decodeAfter(this.shown[i]!, tokens, { skipSpecialTokens: true });
-      return { ids: Int32Array.from(tokens), text: trimPieces(pieces.of(tokens, text)) };
+      return { tokens, logps, text: trimPieces(pieces.of(tokens, text)) };
     });
   }
 
@@ -140,17 +136,20 @@ export class Sampler {
   }
 
   private async divergences(answers: readonly Generation[]): Promise<number[]> {
-    const examples = answers.map(({ tokens }, i) => ({
-      prompt: this.drawn[i]!,
-      completions: [Int32Array.from(tokens)],
-    }));
-    const scores = await this.score("reference", examples);
-    return answers.map(({ logps }, i) => divergenceOnSample(logps, scores[i]![0]!.tokens));
+    const byReference = await this.score("reference", this.drawn, answers);
+    return answers.map(({ logps }, i) => divergenceOnSample(logps, byReference[i]!));
   }
 
-  private score(who: "policy" | "reference", examples: readonly Scorable[]): Promise<CompletionScore[][]> {
+  /** Log-probabilities of the tokens of answers to these prompts. */
+  private async score(
+    who: "policy" | "reference",
+    prompts: readonly Int32Array[],
+    answers: readonly Pick<Generation, "tokens">[],
+  ): Promise<Float32Array[]> {
     const { engine, config } = this.o;
-    return scoreInMicroBatches(examples, config.microBatchTokens, (group) => engine.score(who, group));
+    const examples = answers.map(({ tokens }, i) => ({ prompt: prompts[i]!, completions: [Int32Array.from(tokens)] }));
+    const scores = await scoreInMicroBatches(examples, config.microBatchTokens, (group) => engine.score(who, group));
+    return scores.map(([only]) => only!.tokens);
   }
 
   private async generating<T>(who: "policy" | "reference", use: (generator: Generator) => Promise<T>): Promise<T> {

@@ -12,10 +12,10 @@ const PRECISION = 1e5;
  */
 export function tokenScores(
   text: readonly string[],
-  logps: Readonly<Record<"policy" | "reference", Float32Array>>,
+  logps: Readonly<Record<"policy" | "reference", ArrayLike<number>>>,
   scored?: NonNullable<TokenizedExample["scored"]>[number],
 ): TokenScores {
-  const spread = (values: Float32Array) => {
+  const spread = (values: ArrayLike<number>) => {
     let next = 0;
     return text.map((_, i) => (scored?.[i] === 0 ? 0 : Math.round(values[next++]! * PRECISION) / PRECISION));
   };

@@ -228,10 +228,16 @@ describe("tokens are told of the most wrong rows", () => {
 
 describe("samples", () => {
   const results: Sample[] = [];
+  const sampled = { ...settings("samples", data), learningRate: 0.05, samplePrompts: 3, sampleTokens: 24 };
   beforeAll(async () => {
-    const sampled = { ...settings("samples", data), learningRate: 0.05, samplePrompts: 3, sampleTokens: 24 };
     results.push(...(await dpo(sampled)).samples);
   });
+  const expectClose = (found: readonly number[], expected: readonly number[]) => {
+    expect(found).toHaveLength(expected.length);
+    found.forEach((logp, i) => {
+      expect(logp).toBeCloseTo(expected[i]!, 3);
+    });
+  };
 
   it("tell each answer in the tokens that join to it", () => {
     expect(results).toHaveLength(3);
@@ -247,12 +253,6 @@ describe("samples", () => {
       const prompts = results.map(({ prompt }) => loaded.tokenizer.encode(prompt));
       return (await loaded.generateFromIds(prompts, { maxNewTokens: 24 })).map(({ logps }) => logps);
     };
-    const expectClose = (found: readonly number[], expected: readonly number[]) => {
-      expect(found).toHaveLength(expected.length);
-      found.forEach((logp, i) => {
-        expect(logp).toBeCloseTo(expected[i]!, 3);
-      });
-    };
     const [before, after] = [await logpsOf(), await logpsOf(at("samples", "adapter"))];
     results.forEach(({ reference_tokens, policy_tokens }, i) => {
       expectClose(reference_tokens.reference, before[i]!);
@@ -260,5 +260,13 @@ describe("samples", () => {
     });
     const change = ({ policy, reference }: TokenScores) => sum(policy) - sum(reference);
     for (const { policy_tokens } of results) expect(Math.abs(change(policy_tokens))).toBeGreaterThan(0.01);
+  });
+
+  it("tell those of the other's answers, token by token: a policy that has hardly moved has the reference's", async () => {
+    const { samples } = await dpo({ ...sampled, output: at("unmoved"), learningRate: 1e-9 });
+    for (const { reference_tokens, policy_tokens } of samples) {
+      expectClose(reference_tokens.policy, reference_tokens.reference);
+      expectClose(policy_tokens.reference, policy_tokens.policy);
+    }
   });
 });
