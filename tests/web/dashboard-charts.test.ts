@@ -79,6 +79,7 @@ describe("an axis", () => {
     );
     expect(yTicks([0.9, 1100], true, 6)).toEqual([1, 10, 100, 1000]);
     expect(yTicks([0.2, 0.9], true, 6)).toEqual([0.2, 0.5]);
+    expect(yTicks([1.1e9, 1.3e9], true, 4)).toEqual([1.1e9, 1.15e9, 1.2e9, 1.25e9, 1.3e9]);
   });
 
   it("of time is ticked at whole minutes and hours", () => {

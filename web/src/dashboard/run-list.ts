@@ -86,7 +86,8 @@ function sortKey(run: RunSummary, column: Column): string | number | undefined {
   if (column === "model") return modelName(run.model);
   if (column === "data") return dataOf(run);
   if (column === "objective") return objectiveOf(run);
-  return column === "speed" ? run.examplesPerSecond : run[column];
+  // What was not finite came as null.
+  return (column === "speed" ? run.examplesPerSecond : run[column]) ?? undefined;
 }
 
 /** "beta-2" is before "beta-10". */

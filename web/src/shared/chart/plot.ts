@@ -88,9 +88,10 @@ export function yTicks(domain: readonly [number, number], log: boolean, count: n
   const factors = Math.log10(domain[1] / domain[0]) < 0.6 ? [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
   const first = Math.floor(Math.log10(domain[0]));
   const decades = Array.from({ length: Math.ceil(Math.log10(domain[1])) - first + 1 }, (_, i) => 10 ** (first + i));
-  return decades
+  const ticks = decades
     .flatMap((power) => factors.map((factor) => Number((factor * power).toPrecision(3))))
     .filter((tick) => tick >= domain[0] && tick <= domain[1]);
+  return ticks.length >= 2 ? ticks : linear(domain, [0, 1]).ticks(count);
 }
 
 const SPANS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 604800];
