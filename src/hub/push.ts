@@ -16,8 +16,8 @@ interface PushOptions extends HubOptions {
   readonly private?: boolean | undefined;
   /** The first line of the commit's message. */
   readonly title: string;
-  /** Texts in the place of files of the folder. */
-  readonly replaced?: Readonly<Record<string, string>>;
+  /** Texts of files by their names, in the place of the folder's or beside them. */
+  readonly texts?: Readonly<Record<string, string>>;
 }
 
 export interface Pushed {
@@ -27,7 +27,7 @@ export interface Pushed {
 }
 
 /** Uploads the files of a folder. Throws ConfigError for a name that is misspelled, and HubError. */
-export async function pushFolder({ repo, folder, title, replaced = {}, ...options }: PushOptions): Promise<Pushed> {
+export async function pushFolder({ repo, folder, title, texts = {}, ...options }: PushOptions): Promise<Pushed> {
   const subject = targetOf(repo);
   const session = openSession(options);
   const { settings } = session;
@@ -39,8 +39,9 @@ export async function pushFolder({ repo, folder, title, replaced = {}, ...option
   }
   return await stoppable(repo, session, async () => {
     await makeRepository(session, subject, options.private);
-    const files = readdirSync(folder).map((path): Addition => {
-      const text = replaced[path] === undefined ? undefined : new Blob([replaced[path]]);
+    const names = new Set([...readdirSync(folder), ...Object.keys(texts)]);
+    const files = [...names].map((path): Addition => {
+      const text = texts[path] === undefined ? undefined : new Blob([texts[path]]);
       const file = join(folder, path);
       return {
         operation: "addOrUpdate",

@@ -34,6 +34,9 @@ const HOW_TO_READ =
   "prompt mean something. It is read at a text's last token, so a completion must stand there with its end token and nothing after it " +
   "(many chat templates write a newline there: leave it out).";
 
+/** How the line that every card begins with does. */
+const TUNED_BY = "Tuned by [preftune]";
+
 /** A dataset's name on the hub. */
 const HUB = /^hf:([^/\s]+\/[^/@:\s]+)/;
 
@@ -45,7 +48,7 @@ export function modelCard({ config, ledger, evalLedger, license, before, after }
     "",
     `# ${TITLES[method] ?? TITLES[resultKind(config)]}`,
     "",
-    `Tuned by [preftune](https://www.npmjs.com/package/preftune) from \`${model}\` on ${quoted(data)}${evalData ? `, evaluated on ${quoted(evalData)}` : ""}.`,
+    `${TUNED_BY}(https://www.npmjs.com/package/preftune) from \`${model}\` on ${quoted(data)}${evalData ? `, evaluated on ${quoted(evalData)}` : ""}.`,
     ...(config.sftFirst
       ? ["", "It was fine-tuned on the preferred completions first, and that is its reference."]
       : []),
@@ -64,6 +67,15 @@ export function modelCard({ config, ledger, evalLedger, license, before, after }
     "```",
     "",
   ].join("\n");
+}
+
+/** The card with a link to the run's report, a file beside it: below its first line, or last where somebody has written another. */
+export function cardWithReport(card: string, file: string): string {
+  // The hub shows the source of an HTML file, not the page.
+  const link = `[The run's report](${file}) has its charts, settings, samples and held-out rows on one page: download it and open it in a browser.`;
+  const lines = card.trimEnd().split("\n");
+  const first = lines.findIndex((line) => line.startsWith(TUNED_BY));
+  return `${lines.toSpliced(first < 0 ? lines.length : first + 1, 0, "", link).join("\n")}\n`;
 }
 
 /** What was read of the data, and used. */

@@ -5,6 +5,7 @@ import { basename, isAbsolute, join } from "node:path";
 import { commandLine } from "../command-line.ts";
 import { ConfigError, RunError } from "../errors.ts";
 import { baseModelName, type HubOptions, type Pushed, pushFolder } from "../hub/index.ts";
+import { cardWithReport } from "./model-card.ts";
 import { type RunConfig, readRunConfig, resultKind } from "./run-directory.ts";
 
 export interface PublishOptions extends HubOptions {
@@ -16,14 +17,23 @@ export interface PublishOptions extends HubOptions {
   readonly private?: boolean | undefined;
   /** Name of the base model on the hub, where the run was made from one of this machine. */
   readonly baseModel?: string | undefined;
+  /** Makes the run's report, an HTML page, to lie beside the result and be linked in the card. Not called where there is nothing to push. */
+  readonly report?: (() => Promise<string>) | undefined;
 }
 
 const CARD = "README.md";
+const REPORT = "report.html";
 const ADAPTER_CONFIG = "adapter_config.json";
 
-/** Uploads the result. Throws RunError for a run without one, ConfigError for a name that is wrong or missing, HubError. */
-export async function publishRun({ run, baseModel, ...options }: PublishOptions): Promise<Pushed> {
+/** Uploads the result. Throws RunError for a folder that is no run and a run without a result, ConfigError for a name that is wrong or missing, HubError. */
+export async function publishRun({ run, baseModel, report, ...options }: PublishOptions): Promise<Pushed> {
   const config = readRunConfig(run);
+  // A model's folder, an exported one for instance, has a config.json too, which names no method.
+  if (typeof config.method !== "string") {
+    throw new RunError(
+      `${run}: is the folder of a model, not of a run, so it has no result and no report. Give the folder that the run was written to (its --output).`,
+    );
+  }
   const kind = resultKind(config);
   const folder = join(run, kind);
   if (!existsSync(folder)) {
@@ -36,8 +46,11 @@ export async function publishRun({ run, baseModel, ...options }: PublishOptions)
       `${run}: its adapter belongs to ${config.model}, which nobody else has. Give that model's name on the hub by --base-model org/name, or push what preftune export merges.`,
     );
   }
-  const replaced = {
-    [CARD]: publicCard(readFileSync(join(folder, CARD), "utf8"), config, base),
+  const page = await report?.();
+  const card = publicCard(readFileSync(join(folder, CARD), "utf8"), config, base);
+  const texts = {
+    [CARD]: page === undefined ? card : cardWithReport(card, REPORT),
+    ...(page !== undefined && { [REPORT]: page }),
     ...(kind === "adapter" && {
       [ADAPTER_CONFIG]: withBaseModel(readFileSync(join(folder, ADAPTER_CONFIG), "utf8"), base),
     }),
@@ -45,7 +58,7 @@ export async function publishRun({ run, baseModel, ...options }: PublishOptions)
   return await pushFolder({
     ...options,
     folder,
-    replaced,
+    texts,
     title: `Add the ${kind} that preftune ${config.method} made`,
   });
 }

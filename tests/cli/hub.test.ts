@@ -1,6 +1,6 @@
 /** The commands on names of the hub: fetched, pinned, and what comes of a run pushed. */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { HubError } from "../../src/errors.ts";
@@ -11,6 +11,7 @@ import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 import { preftune } from "./support.ts";
 
 const { at, folder, json, read } = scratchFolder();
+const built = existsSync(new URL("../../dist/web/report.html", import.meta.url));
 const filesIn = (path: string) =>
   Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name))]));
 
@@ -116,6 +117,15 @@ describe("names on the hub", () => {
 });
 
 describe("preftune push", () => {
+  /** The texts of the last commit's files, large ones from the storage. */
+  const pushedTexts = (): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(hub.pushed.at(-1)!.files).map(([path, content]) => [
+        path,
+        hub.uploaded.get(content.replace("sha256:", ""))?.toString() ?? content,
+      ]),
+    );
+
   test("uploads a run's result, named after its base model", async () => {
     vi.stubEnv("HF_TOKEN", TOKEN);
     const { code, out } = await preftune("push", "--run", at("first"), "--repo", "me/tuned", "--private");
@@ -135,14 +145,65 @@ describe("preftune push", () => {
     expect(refused.code).toBe(2);
     expect(refused.err).toContain("Give that model's name on the hub by --base-model org/name");
     expect(await preftune(...push, "--base-model", "org/tiny")).toMatchObject({ code: 0 });
-    const { files } = hub.pushed.at(-1)!;
+    const files = pushedTexts();
     expect(JSON.parse(files["adapter_config.json"]!).base_model_name_or_path).toBe("org/tiny");
     expect(files["README.md"]).toContain('base_model: "org/tiny"');
     expect(files["README.md"]).not.toContain(folder);
   });
 
-  test("says which run has nothing to push", async () => {
-    expect((await preftune("push", "--run", at("model"), "--repo", "me/none")).err).toContain("has no result yet");
-    expect((await preftune("push", "--run", at("none"), "--repo", "me/none")).err).toContain("is not a run");
+  test.each([[], ["--report"]])("says which folder has nothing to push %j", async (...flags) => {
+    vi.stubEnv("HF_TOKEN", TOKEN);
+    const before = hub.pushed.length;
+    mkdirSync(at("begun"), { recursive: true });
+    copyFileSync(at("first", "config.json"), at("begun", "config.json"));
+    const refusals = [];
+    for (const folder of ["begun", "merged", "first/adapter", "none"]) {
+      const { code, err } = await preftune("push", "--run", at(folder), "--repo", "me/none", ...flags);
+      refusals.push(`${code}: ${err.replaceAll(at(), "HERE")}`);
+    }
+    expect(refusals.join("")).toBe(
+      [
+        "1: preftune: HERE/begun has no result yet. Finish the run with: preftune dpo --resume --output HERE/begun",
+        "1: preftune: HERE/merged: is the folder of a model, not of a run, so it has no result and no report. Give the folder that the run was written to (its --output).",
+        "1: preftune: HERE/first/adapter: has no config.json, so it is not a run.",
+        "1: preftune: HERE/none: has no config.json, so it is not a run.",
+        "",
+      ].join("\n"),
+    );
+    expect(hub.pushed).toHaveLength(before);
+    expect(hub.accessOf("me/none")).toBeUndefined();
+  });
+
+  describe.skipIf(!built)(`with --report${built ? "" : " (skipped: the page is not built)"}`, () => {
+    test("puts the run's report beside the result, and a link to it into the card that goes there", async () => {
+      vi.stubEnv("HF_TOKEN", TOKEN);
+      const push = ["push", "--run", at("local"), "--base-model", "org/tiny", "--repo"];
+      const local = filesIn(at("local", "adapter"));
+      await preftune(...push, "me/plain");
+      const plain = pushedTexts();
+      expect(await preftune(...push, "me/reported", "--report")).toMatchObject({ code: 0 });
+      const { "report.html": page, "README.md": card, ...others } = pushedTexts();
+
+      expect(page).toContain("<!doctype html>");
+      expect(page).toContain('"name":"local"');
+      expect(page).not.toContain(folder);
+
+      const link = card!.split("\n").filter((line) => line.includes("](report.html)"));
+      expect(link).toHaveLength(1);
+      expect(card!.replace(`\n${link[0]}\n`, "")).toBe(plain["README.md"]);
+      expect({ ...others, "README.md": plain["README.md"] }).toEqual(plain);
+
+      expect(filesIn(at("local", "adapter"))).toEqual(local);
+      expect(existsSync(at("local", "report.html"))).toBe(false);
+    });
+
+    test("links it in a card that somebody has written anew, too", async () => {
+      vi.stubEnv("HF_TOKEN", TOKEN);
+      writeFileSync(at("first", "adapter", "README.md"), "---\nbase_model: org/tiny\n---\n# Mine\n");
+      expect(await preftune("push", "--run", at("first"), "--repo", "me/mine", "--report")).toMatchObject({ code: 0 });
+      expect(pushedTexts()["README.md"]).toMatch(
+        /^---\nbase_model: "org\/tiny"\n---\n# Mine\n\n\[The run's report\]\(report\.html\) .*\n$/,
+      );
+    });
   });
 });

@@ -57,10 +57,11 @@ describe("a folder", () => {
     });
   });
 
-  test("goes to a repository that is there, and to a private one", async () => {
+  test("goes to a repository that is there, with texts of its caller, and to a private one", async () => {
     setup.hub.commit("me/tuned", { "README.md": "old" });
-    await push("me/tuned", { replaced: { "README.md": "new" } });
-    expect(setup.hub.pushed[0]!.files["README.md"]).toBe("new");
+    await push("me/tuned", { texts: { "README.md": "new", "notes.md": "# Beside it" } });
+    expect(setup.hub.pushed[0]!.files).toMatchObject({ "README.md": "new", "notes.md": "# Beside it" });
+    expect(setup.events.at(-1)).toMatchObject({ files: 4, total: 5000 + 3 + 2 + 11 });
     await push("hf:me/hidden", { private: true });
     expect(setup.hub.accessOf("me/hidden")).toBe("private");
   });
@@ -83,7 +84,7 @@ describe("a folder", () => {
       await refusalOf(
         pushFolder({ repo: "me/tuned", folder, title: "", ...setup.options({ token: TOKEN, offline: true }) }),
       ),
-      await refusalOf(push("me/tuned", { replaced: { "README.md": '---\nbase_model: "/home/me/model"\n---\n' } })),
+      await refusalOf(push("me/tuned", { texts: { "README.md": '---\nbase_model: "/home/me/model"\n---\n' } })),
     ];
     expect(refusals.join("\n\n")).toMatchInlineSnapshot(`
       "ConfigError: --repo tuned must be org/name: your account's or organization's name, and the model's.

@@ -1,6 +1,7 @@
 /** `preftune push`: a run's result with its model card to the hub. */
 
 import { z } from "zod";
+import { runReport } from "../../dashboard/report.ts";
 import { HubError } from "../../errors.ts";
 import { publishRun } from "../../training/publish.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
@@ -18,6 +19,10 @@ const schema = z.strictObject({
     .min(1)
     .optional()
     .describe("name of the base model on the hub, if the run was made from a local one"),
+  report: z
+    .boolean()
+    .default(false)
+    .describe("add the run's report, linked in the card; texts of held-out rows and samples are in it"),
 });
 
 export const pushCommand: CommandDefinition<typeof schema> = {
@@ -26,8 +31,11 @@ export const pushCommand: CommandDefinition<typeof schema> = {
   description:
     "Needs a token that may write, in HF_TOKEN or where huggingface-cli login puts it. Paths of this machine are left out of the card.",
   schema,
-  groups: { Hub: { run: "folder", repo: "org/name", private: true, baseModel: "org/name" } },
-  examples: ["preftune push --run runs/first --repo me/SmolLM2-135M-films --private"],
+  groups: { Hub: { run: "folder", repo: "org/name", private: true, baseModel: "org/name", report: true } },
+  examples: [
+    "preftune push --run runs/first --repo me/SmolLM2-135M-films --private",
+    "preftune push --run runs/first --repo me/SmolLM2-135M-films --report",
+  ],
   run,
 };
 
@@ -42,6 +50,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
       ...settings,
       // Without the flag it is as the account's or the organization's owner has set it.
       private: settings.private || undefined,
+      report: settings.report ? () => runReport(settings.run) : undefined,
       observer: transfer.onEvent.bind(transfer),
       signal,
     });
