@@ -71,7 +71,8 @@ function nameOnHub({ model }: RunConfig): string | undefined {
 /** The card with the base model's name in its header, as the hub demands of one, and paths of this machine without their folders. */
 function publicCard(card: string, config: RunConfig, base: string | undefined): string {
   const named = card.replace(/^base_model: .*\n/m, base === undefined ? "" : `base_model: ${JSON.stringify(base)}\n`);
-  const given = [config.model, config.data, config.evalData, config.adapter, config.output].flat() as unknown[];
+  const { model, data, evalData, regularizationData, adapter, output } = config;
+  const given = [model, data, evalData, regularizationData, adapter, output].flat() as unknown[];
   const paths = given.map((one) => (isObject(one) ? one.path : one)).filter((path) => typeof path === "string");
   return paths.filter(isAbsolute).reduce((text, path) => text.replaceAll(path, basename(path)), named);
 }

@@ -138,17 +138,19 @@ describe("preftune push", () => {
 
   test("asks what a local base model is on the hub, and keeps its path to itself", async () => {
     vi.stubEnv("HF_TOKEN", TOKEN);
-    const words = ["--model", at("model"), "--data", at("train.jsonl"), "--output", at("local")];
-    expect(await preftune("dpo", ...words, ...run)).toMatchObject({ code: 0 });
+    writeFileSync(at("kept.jsonl"), '{"prompt": "Hello", "completion": "there"}\n'.repeat(4));
+    const files = ["--model", at("model"), "--data", at("train.jsonl"), "--regularization-data", at("kept.jsonl")];
+    expect(await preftune("mpo", ...files, "--output", at("local"), ...run)).toMatchObject({ code: 0 });
     const push = ["push", "--run", at("local"), "--repo", "me/local"];
     const refused = await preftune(...push);
     expect(refused.code).toBe(2);
     expect(refused.err).toContain("Give that model's name on the hub by --base-model org/name");
     expect(await preftune(...push, "--base-model", "org/tiny")).toMatchObject({ code: 0 });
-    const files = pushedTexts();
-    expect(JSON.parse(files["adapter_config.json"]!).base_model_name_or_path).toBe("org/tiny");
-    expect(files["README.md"]).toContain('base_model: "org/tiny"');
-    expect(files["README.md"]).not.toContain(folder);
+    const texts = pushedTexts();
+    expect(JSON.parse(texts["adapter_config.json"]!).base_model_name_or_path).toBe("org/tiny");
+    expect(texts["README.md"]).toContain('base_model: "org/tiny"');
+    expect(texts["README.md"]).toContain("--regularization-data kept.jsonl");
+    expect(texts["README.md"]).not.toContain(folder);
   });
 
   test.each([[], ["--report"]])("says which folder has nothing to push %j", async (...flags) => {
