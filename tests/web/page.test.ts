@@ -1,31 +1,14 @@
 /** The explanation as a page: what it loads, where it works, and who can read it. */
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { gzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
+import { overflow, violations } from "../support/accessibility.ts";
 import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";
 import { BUILT_PAGES, openPage } from "../support/explanation.ts";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const BUDGET = 250_000;
-
-/** What axe-core finds against the accessibility guidelines' levels A and AA, a line each. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
-    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-    const { violations } = await axe.run({ runOnly: tags });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map(({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`),
-    );
-  });
-}
-
-const overflow = (page: Page): Promise<number> =>
-  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** Until every figure shows its numbers. */
 const settled = (page: Page) => page.locator('#deterministic data[data-name="gap-ipo"]:not([value="NaN"])').waitFor();
