@@ -153,7 +153,10 @@ describe("preftune push", () => {
     expect(texts["README.md"]).not.toContain(folder);
   });
 
-  test.each([[], ["--report"]])("says which folder has nothing to push %j", async (...flags) => {
+  test.each([
+    { how: "plainly", flags: [] },
+    { how: "with --report", flags: ["--report"] },
+  ])("says which folder has nothing to push, $how", async ({ flags }) => {
     vi.stubEnv("HF_TOKEN", TOKEN);
     const before = hub.pushed.length;
     mkdirSync(at("begun"), { recursive: true });
