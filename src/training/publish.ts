@@ -28,12 +28,6 @@ const ADAPTER_CONFIG = "adapter_config.json";
 /** Uploads the result. Throws RunError for a folder that is no run and a run without a result, ConfigError for a name that is wrong or missing, HubError. */
 export async function publishRun({ run, baseModel, report, ...options }: PublishOptions): Promise<Pushed> {
   const config = readRunConfig(run);
-  // A model's folder, an exported one for instance, has a config.json too, which names no method.
-  if (typeof config.method !== "string") {
-    throw new RunError(
-      `${run}: is the folder of a model, not of a run, so it has no result and no report. Give the folder that the run was written to (its --output).`,
-    );
-  }
   const kind = resultKind(config);
   const folder = join(run, kind);
   if (!existsSync(folder)) {

@@ -267,8 +267,17 @@ export type RunConfig = FlatConfig & Pick<TrainingConfig, "method" | "model" | "
 export function readRunConfig(path: string): RunConfig {
   const file = join(path, "config.json");
   if (!existsSync(file)) throw new RunError(`${path}: has no config.json, so it is not a run.`);
+  const config = parseConfig(file);
+  // A model's folder has a config.json too, which names no method.
+  if (typeof config?.method === "string") return config as RunConfig;
+  throw new RunError(
+    `${path}: is the folder of a model, not of a run. Give the folder that a run was written to (its --output).`,
+  );
+}
+
+function parseConfig(file: string): Partial<RunConfig> | null {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as RunConfig;
+    return JSON.parse(readFileSync(file, "utf8")) as Partial<RunConfig> | null;
   } catch (error) {
     throw new RunError(`${file}: is not valid JSON (${(error as Error).message}).`);
   }

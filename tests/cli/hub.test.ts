@@ -169,7 +169,7 @@ describe("preftune push", () => {
     expect(refusals.join("")).toBe(
       [
         "1: preftune: HERE/begun has no result yet. Finish the run with: preftune dpo --resume --output HERE/begun",
-        "1: preftune: HERE/merged: is the folder of a model, not of a run, so it has no result and no report. Give the folder that the run was written to (its --output).",
+        "1: preftune: HERE/merged: is the folder of a model, not of a run. Give the folder that a run was written to (its --output).",
         "1: preftune: HERE/first/adapter: has no config.json, so it is not a run.",
         "1: preftune: HERE/none: has no config.json, so it is not a run.",
         "",
