@@ -8,7 +8,7 @@ import type { LanguageModel } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import { BASE_BYTES, FLOAT, type MemoryPlan, type MemoryWork, planMemory, stepCost } from "./memory.ts";
+import { BASE_BYTES, FLOAT, type MemoryPlan, type MemoryWork, planMemory, scoresBesides, stepCost } from "./memory.ts";
 import { startingShape } from "./start.ts";
 
 const ELSEWHERE = "a smaller model, or a machine with more memory";
@@ -73,7 +73,7 @@ function alternatives({ work, objective, config }: PlannedRun, available: number
   const ways: [string, number][] = [];
   if (config.tuning === "full") {
     const shape = startingShape({ ...config, tuning: "lora" }, work.shape.model, undefined);
-    const cost = stepCost(shape, shape.step(objective), objective, work.held !== undefined);
+    const cost = stepCost(shape, shape.step(objective), objective, scoresBesides(config, work.held));
     ways.push(["--tuning lora", total({ shape, cost })]);
   }
   if (config.optimizer === "adamw") ways.push(["--optimizer rmsprop", total({}, { optimizer: "rmsprop" })]);

@@ -29,6 +29,11 @@ export interface StepCost {
   readonly policy?: ProgramCost;
 }
 
+/** Whether a run scores completions beside its steps: held-out rows, or what it samples. */
+export function scoresBesides(config: Pick<TrainingConfig, "samplePrompts" | "klSamples">, held: unknown): boolean {
+  return held !== undefined || config.samplePrompts > 0 || config.klSamples > 0;
+}
+
 /** `step` is the shape's own program for the objective; `evaluates` says that completions are scored besides. */
 export function stepCost(
   { model, parameters, referenceParameters }: PolicyShape,

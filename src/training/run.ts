@@ -23,7 +23,7 @@ import { version } from "../version.ts";
 import { availableMemory } from "./available-memory.ts";
 import type { TrainingConfig } from "./config.ts";
 import { RunLoop } from "./loop.ts";
-import { planMemory, stepCost } from "./memory.ts";
+import { planMemory, scoresBesides, stepCost } from "./memory.ts";
 import { type PlannedRun, refuseLack } from "./memory-limit.ts";
 import { objectiveOf, rowNeeds } from "./methods.ts";
 import { referenceMixup, withMovingReference } from "./moving-reference.ts";
@@ -148,8 +148,7 @@ function planRun(
   config: TrainingConfig,
   { shape, step, objective, mixup, train, held, regularization }: Plannable,
 ): PlannedRun {
-  const evaluates = held !== undefined || config.klSamples > 0;
-  const cost = stepCost(shape, step, objective, evaluates);
+  const cost = stepCost(shape, step, objective, scoresBesides(config, held));
   const learned = [...train.examples, ...(regularization?.examples ?? [])];
   const work = { shape, cost, learned, held: held?.examples, mixup };
   return { plan: planMemory(work, config), work, objective, config };

@@ -70,7 +70,7 @@ function said(
 describe("a run that needs more memory than there is", () => {
   it("is told what it is for and what would lower it", () => {
     expect(said(oneBillion, 16e9, { tuning: "full" }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 38.1 GB of memory, and 16.0 GB are available. It takes 24.7 GB for gradients and optimizer, 8.2 GB for activations, 4.9 GB for weights, 187 MB for the engine. It would fit with --tuning lora (about 6.0 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 38.1 GB of memory, and 16.0 GB are available. It takes 24.7 GB for gradients and optimizer, 8.2 GB for activations, 4.9 GB for weights, 187 MB for the engine. It would fit with --tuning lora (about 6.2 GB). --force tries it as it is."`,
     );
     expect(said(oneBillion, 16e9, {}, pairsOf(100, 50))).toBeUndefined();
   });
@@ -83,7 +83,7 @@ describe("a run that needs more memory than there is", () => {
 
   it("is told when no setting is enough alone", () => {
     expect(said(eightBillion, 24e9, { tuning: "full" }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 225.2 GB of memory, and 24.0 GB are available. It takes 160.6 GB for gradients and optimizer, 32.3 GB for activations, 32.1 GB for weights, 217 MB for the engine. Less is needed with --tuning lora (about 35.0 GB), --optimizer rmsprop (about 193.1 GB); none of that is enough alone: combine them, or take a smaller model, or a machine with more memory. --force tries it as it is."`,
+      `"Llama: this run needs about 225.2 GB of memory, and 24.0 GB are available. It takes 160.6 GB for gradients and optimizer, 32.3 GB for activations, 32.1 GB for weights, 217 MB for the engine. Less is needed with --tuning lora (about 35.1 GB), --optimizer rmsprop (about 193.1 GB); none of that is enough alone: combine them, or take a smaller model, or a machine with more memory. --force tries it as it is."`,
     );
   });
 
