@@ -18,7 +18,7 @@ import { scoreProgram } from "./step.ts";
 /** Bytes of a number. */
 export const FLOAT = 4;
 /** Node with the engine's library, and what a compiled operation takes: measured (bench/estimates.js). */
-export const BASE_BYTES = 155e6;
+export const BASE_BYTES = 165e6;
 const OPERATION_BYTES = 12e3;
 
 /** What the programs of a run cost. */

@@ -109,8 +109,8 @@ describe("inspect model", () => {
           
 
       DPO   longest  trained  memory       a pair  a step  pairs/s
-      LoRA       64    14.8K  165 MB  0.045 GFLOP
-      full       64    81.1K  165 MB  0.045 GFLOP
+      LoRA       64    14.8K  175 MB  0.045 GFLOP
+      full       64    81.1K  175 MB  0.045 GFLOP
       Steps of 8 pairs, 256 tokens to a micro-batch where more than one pair fits; prompts take half of the length.
       "
     `);

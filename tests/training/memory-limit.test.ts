@@ -70,32 +70,32 @@ function said(
 describe("a run that needs more memory than there is", () => {
   it("is told what it is for and what would lower it", () => {
     expect(said(oneBillion, 16e9, { tuning: "full" }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 38.1 GB of memory, and 16.0 GB are available. It takes 24.7 GB for gradients and optimizer, 8.2 GB for activations, 4.9 GB for weights, 187 MB for the engine. It would fit with --tuning lora (about 6.2 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 38.1 GB of memory, and 16.0 GB are available. It takes 24.7 GB for gradients and optimizer, 8.2 GB for activations, 4.9 GB for weights, 197 MB for the engine. It would fit with --tuning lora (about 6.2 GB). --force tries it as it is."`,
     );
     expect(said(oneBillion, 16e9, {}, pairsOf(100, 50))).toBeUndefined();
   });
 
   it("whose weights alone are too many is told so", () => {
     expect(said(eightBillion, 24e9, {}, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 35.0 GB of memory, and 24.0 GB are available. It takes 32.1 GB for weights, 1.8 GB for activations, 839 MB for gradients and optimizer, 233 MB for the engine. The weights alone are too many: take a smaller model, or a machine with more memory. --force tries it as it is."`,
+      `"Llama: this run needs about 35.0 GB of memory, and 24.0 GB are available. It takes 32.1 GB for weights, 1.8 GB for activations, 839 MB for gradients and optimizer, 243 MB for the engine. The weights alone are too many: take a smaller model, or a machine with more memory. --force tries it as it is."`,
     );
   });
 
   it("is told when no setting is enough alone", () => {
     expect(said(eightBillion, 24e9, { tuning: "full" }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 225.2 GB of memory, and 24.0 GB are available. It takes 160.6 GB for gradients and optimizer, 32.3 GB for activations, 32.1 GB for weights, 217 MB for the engine. Less is needed with --tuning lora (about 35.1 GB), --optimizer rmsprop (about 193.1 GB); none of that is enough alone: combine them, or take a smaller model, or a machine with more memory. --force tries it as it is."`,
+      `"Llama: this run needs about 225.2 GB of memory, and 24.0 GB are available. It takes 160.6 GB for gradients and optimizer, 32.3 GB for activations, 32.1 GB for weights, 227 MB for the engine. Less is needed with --tuning lora (about 35.2 GB), --optimizer rmsprop (about 193.1 GB); none of that is enough alone: combine them, or take a smaller model, or a machine with more memory. --force tries it as it is."`,
     );
   });
 
   it("on long examples is told a length at which it fits", () => {
     expect(said(oneBillion, 8e9, {}, pairsOf(700, 800))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 12.4 GB of memory, and 8.0 GB are available. It takes 7.1 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 195 MB for the engine. It would fit with --max-length 512 (about 6.3 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 12.4 GB of memory, and 8.0 GB are available. It takes 7.1 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 205 MB for the engine. It would fit with --max-length 512 (about 6.3 GB). --force tries it as it is."`,
     );
   });
 
   it("of many examples to a micro-batch is told of smaller ones", () => {
     expect(said(oneBillion, 8e9, { microBatchTokens: 4096, batchSize: 32 }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 21.5 GB of memory, and 8.0 GB are available. It takes 16.2 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 195 MB for the engine. It would fit with --micro-batch-tokens 200 (about 5.9 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 21.5 GB of memory, and 8.0 GB are available. It takes 16.2 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 205 MB for the engine. It would fit with --micro-batch-tokens 200 (about 5.9 GB). --force tries it as it is."`,
     );
   });
 });
