@@ -4,6 +4,7 @@ import { defineConfig } from "vite";
 import { assets } from "./vite/assets.ts";
 import { equations } from "./vite/equations.ts";
 import { excerpts } from "./vite/excerpts.ts";
+import { QUIET } from "./vite/quiet.ts";
 import { report } from "./vite/report.ts";
 
 const page = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -20,6 +21,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2023",
     rolldownOptions: {
+      ...QUIET,
       input: { index: page("index.html"), source: page("source.html"), dashboard: page("dashboard.html") },
     },
   },

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { build, type Plugin, type ResolvedConfig } from "vite";
+import { QUIET } from "./quiet.ts";
 
 const web = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -26,13 +27,6 @@ export function report(): Plugin {
         base: "./",
         logLevel: "warn",
         plugins: [svelte(), oneFile()],
-        resolve: {
-          alias: {
-            "@fontsource-variable/source-sans-3/wght.css": web("src/report/fonts.css"),
-            "@fontsource-variable/source-serif-4/wght.css": web("src/report/no-fonts.css"),
-            "@fontsource-variable/source-serif-4/wght-italic.css": web("src/report/no-fonts.css"),
-          },
-        },
         build: {
           outDir: config.build.outDir,
           emptyOutDir: false,
@@ -41,7 +35,7 @@ export function report(): Plugin {
           cssCodeSplit: false,
           modulePreload: false,
           assetsInlineLimit: () => true,
-          rolldownOptions: { input: { report: web("report.html") }, output: { codeSplitting: false } },
+          rolldownOptions: { ...QUIET, input: { report: web("report.html") }, output: { codeSplitting: false } },
         },
       });
     },

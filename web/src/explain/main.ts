@@ -1,5 +1,6 @@
 import "katex/dist/katex.min.css";
 import "../style/base.css";
+import "./serif.css";
 import { mount } from "svelte";
 import Explanation from "./Explanation.svelte";
 
