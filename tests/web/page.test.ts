@@ -30,6 +30,15 @@ describe.skipIf(browserMissing)(`the explanation as a page${whyNoBrowser}`, () =
     expect(open.errors).toEqual([]);
   });
 
+  it("lists its sections as they are headed, and leads to them", async () => {
+    await using open = await openPage(await browser());
+    const entries = open.page.getByRole("navigation", { name: "Contents" }).getByRole("link");
+    const headings = await open.page.locator("section[aria-labelledby] > h2").allTextContents();
+    expect(await entries.allTextContents()).toEqual(headings.slice(0, -1)); // The last is where to go from here.
+    await entries.last().click();
+    await open.page.locator("#train-heading:target").waitFor();
+  });
+
   it("works under any path", async () => {
     await using open = await openPage(await browser(), { under: "/some/where/" });
     await settled(open.page);
