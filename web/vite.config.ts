@@ -4,6 +4,7 @@ import { defineConfig } from "vite";
 import { assets } from "./vite/assets.ts";
 import { equations } from "./vite/equations.ts";
 import { excerpts } from "./vite/excerpts.ts";
+import { licenses } from "./vite/licenses.ts";
 import { QUIET } from "./vite/quiet.ts";
 import { report } from "./vite/report.ts";
 
@@ -13,7 +14,7 @@ export default defineConfig({
   root: page("."),
   // Relative addresses: the pages work under any path.
   base: "./",
-  plugins: [equations(), excerpts(), assets(), svelte(), report()],
+  plugins: [equations(), excerpts(), assets(), licenses(), svelte(), report()],
   server: { fs: { allow: [page("..")] } },
   worker: { format: "es" },
   build: {
