@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { objectivesOf } from "../../src/objectives/index.ts";
 import { methods, resolveConfig, type TrainingOptions } from "../../src/training/methods.ts";
 import type { Metrics } from "../../src/training/observer.ts";
@@ -89,8 +89,11 @@ const distances = new Distances("objectives");
 afterAll(() => distances.write());
 
 describe.skipIf(sharedMissing)("takes TRL's steps (skipped where ../shared is absent)", () => {
-  const lines = !sharedMissing ? gunzipSync(readFileSync(HH_PAIRS)).toString("utf8").split("\n") : [];
-  const pairs = rows.map((line) => splitRow(JSON.parse(lines[line - 1]!) as Omit<Pair, "prompt">));
+  let pairs: readonly Pair[];
+  beforeAll(() => {
+    const lines = gunzipSync(readFileSync(HH_PAIRS)).toString("utf8").split("\n");
+    pairs = rows.map((line) => splitRow(JSON.parse(lines[line - 1]!) as Omit<Pair, "prompt">));
+  });
 
   it.each(Object.keys(cases))("%s", { timeout: 120_000 }, async (name) => {
     const expected = cases[name]!;
