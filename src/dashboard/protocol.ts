@@ -25,6 +25,7 @@
 
 import type { LedgerReport } from "../data/ledger.ts";
 import type { Suspect } from "../diagnostics/suspects.ts";
+import type * as Logged from "../training/observer.ts";
 
 /**
  * `running`: a process works on it now. `finished`: it came to its end and has its result. `stopped`: it ended before its last
@@ -220,27 +221,13 @@ export interface SamplePage {
   readonly samples: readonly Sample[];
 }
 
-export interface EvalCompletion {
-  /** `chosen`, `rejected`, `rank 1`, ..., `desirable`, `undesirable`, or `completion`. */
-  readonly role: string;
-  readonly text: string;
-  readonly logp?: number;
-  readonly reference_logp?: number;
-  readonly reward?: number;
+export interface EvalCompletion extends Omit<Logged.EvalCompletion, "tokens"> {
   readonly tokens?: AnswerTokens;
 }
 
 /** A held-out row as the last evaluation found it. */
-export interface EvalRow {
-  readonly step: number;
-  readonly file: string;
-  readonly line: number;
-  /** What `line` counts where it is not lines. */
-  readonly unit?: "element" | "row";
-  readonly prompt: string;
+export interface EvalRow extends Omit<Logged.EvalRow, "completions"> {
   readonly completions: readonly EvalCompletion[];
-  readonly margin?: number;
-  readonly loss: number;
 }
 
 /** `wrong`: the least margin first (the greatest loss, where rows have no margin); `right`: the other way round. */

@@ -98,7 +98,7 @@ export function originOf(detail: RunDetail, axis: Axis): number {
   return axis === "time" ? (detail.range.time?.[0] ?? detail.summary.started) : 0;
 }
 
-export interface PlotSettings {
+interface PlotSettings {
   readonly axis: Axis;
   readonly smoothing: number;
   readonly log: boolean;

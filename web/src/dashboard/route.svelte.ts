@@ -1,6 +1,6 @@
 /** Which view is looked at: the part of the address after `#`, so that the page works from any path and from a file. */
 
-export interface Route {
+interface Route {
   /** `#/runs/first/samples` is ["runs", "first", "samples"]. */
   readonly path: readonly string[];
   readonly query: URLSearchParams;

@@ -18,7 +18,7 @@ export interface DescentPoint {
   readonly probability: number;
 }
 
-export interface DescentOptions {
+interface DescentOptions {
   readonly steps: number;
   readonly learningRate: number;
   /** pi_ref(y_w). */

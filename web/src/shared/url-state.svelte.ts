@@ -6,7 +6,7 @@
 import { untrack } from "svelte";
 
 type Plain = number | string | boolean | readonly number[];
-export type FigureState = Record<string, Plain>;
+type FigureState = Record<string, Plain>;
 
 /** Writing to the address at every movement of a slider would be refused by some browsers. */
 const WRITE_AFTER = 150;

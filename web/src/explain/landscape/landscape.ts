@@ -118,10 +118,7 @@ function rangeOf({ default: fallback, minimum, exclusiveMinimum, maximum, exclus
 }
 
 /** The objective where a pair is the whole optimizer step: what it asks to know of the step is known then. */
-export function ofOnePair(
-  objective: Objective,
-  tokens: { readonly chosen: number; readonly rejected: number },
-): Objective {
+function ofOnePair(objective: Objective, tokens: { readonly chosen: number; readonly rejected: number }): Objective {
   const { context, ...own } = objective;
   if (context?.scores !== "none" || context.initialState) return objective;
   const lengths = [tokens.chosen, tokens.rejected];

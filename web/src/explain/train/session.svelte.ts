@@ -11,7 +11,7 @@ export interface Evaluation {
 }
 
 /** `pausing`: the step that is under way is being finished. */
-export type SessionState = "idle" | "running" | "pausing" | "paused" | "finished" | "failed";
+type SessionState = "idle" | "running" | "pausing" | "paused" | "finished" | "failed";
 
 export class Session {
   state = $state<SessionState>("idle");

@@ -29,7 +29,7 @@ export interface Mark {
   readonly label: string;
 }
 
-export type XKind = "number" | "seconds";
+type XKind = "number" | "seconds";
 
 export interface Plot {
   readonly title: string;

@@ -3,7 +3,7 @@
 import { linear, logarithmic } from "../scale.ts";
 import { formatX, formatY, type Line, type Plot, unitTitle, xTicks, yDomain, yTicks } from "./plot.ts";
 
-export interface SvgOptions {
+interface SvgOptions {
   readonly width: number;
   readonly height: number;
   /** Resolves a CSS variable to a colour that a file can name. */
