@@ -23,7 +23,8 @@ export async function stepFlops(options) {
     seed: 0,
   };
   const policy = loraPolicy(model, {}, adapter);
-  const { step, reference } = stepCost(policy, objectiveOf(config));
+  const objective = objectiveOf(config);
+  const { step, reference } = stepCost(policy, policy.step(objective), objective);
   let total = 0;
   const steps = examples.length / config.batchSize;
   for (let s = 0; s < steps; s++) {
