@@ -18,7 +18,7 @@ import { MachineSpeed } from "../dist/inspection/speed.js";
 import { modelFor } from "../dist/models/index.js";
 import { parameterCount } from "../dist/models/weights.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
-import { memoryOf, microBatchSizes } from "../dist/training/memory.js";
+import { memoryOf, microBatchSizes } from "../dist/training/memory/memory.js";
 import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
 
 const { values } = parseArgs({

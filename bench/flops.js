@@ -4,9 +4,9 @@ import { loadPreferences } from "../dist/data/load.js";
 import { packExamples, packedLength, planMicroBatches } from "../dist/data/microbatch.js";
 import { modelFor } from "../dist/models/index.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
-import { microBatchSizes, stepCost } from "../dist/training/memory.js";
+import { microBatchSizes, stepCost } from "../dist/training/memory/memory.js";
 import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
-import { loraPolicy } from "../dist/training/policy.js";
+import { loraPolicy } from "../dist/training/policy/policy.js";
 
 /** Mean operations of an optimizer step with a fresh LoRA adapter: the reference's forward pass and the step itself. */
 export async function stepFlops(options) {

@@ -16,11 +16,11 @@ import { definitions } from "../dist/objectives/index.js";
 import { interpreter } from "../dist/runtime/interpreter.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
-import { Engine } from "../dist/training/engine.js";
-import { ObjectiveEvaluator } from "../dist/training/evaluate.js";
+import { ObjectiveEvaluator } from "../dist/training/measurements/evaluate.js";
 import { methods, resolveConfig } from "../dist/training/methods.js";
-import { loraPolicy } from "../dist/training/policy.js";
-import { Trainer } from "../dist/training/trainer.js";
+import { loraPolicy } from "../dist/training/policy/policy.js";
+import { Engine } from "../dist/training/step/engine.js";
+import { Trainer } from "../dist/training/step/trainer.js";
 
 const { values } = parseArgs({
   options: {

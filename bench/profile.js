@@ -10,15 +10,15 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../dist/checkpoints/open.js";
 import { loadPreferences } from "../dist/data/load.js";
-import { packedLength, packExamples } from "../dist/data/microbatch.js";
+import { packExamples, packedLength } from "../dist/data/microbatch.js";
 import { loadWeights, modelFor, rotaryInputValues } from "../dist/models/index.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
 import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
-import { batchInputs, completionScores } from "../dist/training/engine.js";
 import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
-import { objectiveInputs } from "../dist/training/objective-inputs.js";
-import { loraPolicy } from "../dist/training/policy.js";
-import { scoreProgram } from "../dist/training/step.js";
+import { loraPolicy } from "../dist/training/policy/policy.js";
+import { batchInputs, completionScores } from "../dist/training/step/engine.js";
+import { objectiveInputs } from "../dist/training/step/objective-inputs.js";
+import { scoreProgram } from "../dist/training/step/step.js";
 
 const { values } = parseArgs({
   options: {
@@ -82,7 +82,9 @@ try {
   }
   await reference[Symbol.asyncDispose]();
   await step[Symbol.asyncDispose]();
-  console.log(`${batch.tokens.length} tokens, ${batch.rows.length} scored rows, LoRA rank ${config.loraRank}, ${threads} threads`);
+  console.log(
+    `${batch.tokens.length} tokens, ${batch.rows.length} scored rows, LoRA rank ${config.loraRank}, ${threads} threads`,
+  );
   for (const name of ["reference", "step"]) show(name, median(clock[name].slice(1)));
 } finally {
   rmSync(scratch, { recursive: true });

@@ -48,6 +48,7 @@ export { inspectModel, type ModelInspectionOptions, type ModelReport } from "./i
 export type { Objective } from "./objectives/index.ts";
 export type { Content, Message } from "./text/chat.ts";
 export type { TrainingConfig } from "./training/config.ts";
+export { type PublishOptions, publishRun } from "./training/directory/publish.ts";
 export type {
   Best,
   EvalCompletion,
@@ -61,7 +62,6 @@ export type {
   TokenScores,
   Warning,
 } from "./training/observer.ts";
-export { type PublishOptions, publishRun } from "./training/publish.ts";
 export type { RunControl } from "./training/run.ts";
 export {
   bco,

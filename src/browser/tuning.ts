@@ -22,16 +22,16 @@ import { promptIds } from "../text/boundary.ts";
 import { TokenPieces } from "../text/pieces.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
 import type { TrainingConfig } from "../training/config.ts";
-import { Engine, type Scorable } from "../training/engine.ts";
-import { evaluate, ObjectiveEvaluator } from "../training/evaluate.ts";
-import { KnownScores } from "../training/known-scores.ts";
+import { evaluate, ObjectiveEvaluator } from "../training/measurements/evaluate.ts";
+import { Sampler } from "../training/measurements/sampler.ts";
 import { methods, objectiveOf, resolveConfig, rowNeeds } from "../training/methods.ts";
-import { newPolicy } from "../training/new-policy.ts";
 import type { Metrics, Sample } from "../training/observer.ts";
-import type { Policy } from "../training/policy.ts";
-import { Sampler } from "../training/sampler.ts";
-import { StepOrder } from "../training/step-order.ts";
-import { Trainer } from "../training/trainer.ts";
+import { newPolicy } from "../training/policy/new-policy.ts";
+import type { Policy } from "../training/policy/policy.ts";
+import { Engine, type Scorable } from "../training/step/engine.ts";
+import { KnownScores } from "../training/step/known-scores.ts";
+import { StepOrder } from "../training/step/step-order.ts";
+import { Trainer } from "../training/step/trainer.ts";
 import type { DpoOptions } from "../training/tuners.ts";
 
 /** The settings of `preftune dpo` that have a meaning without files. */

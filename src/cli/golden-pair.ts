@@ -6,9 +6,9 @@
 import type { TokenizedExample } from "../data/example.ts";
 import type { MethodName, Objective } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
-import { contextOf, type Scorers } from "../training/context.ts";
-import type { CompletionScore } from "../training/engine.ts";
-import { ObjectiveEvaluator } from "../training/evaluate.ts";
+import { ObjectiveEvaluator } from "../training/measurements/evaluate.ts";
+import { contextOf, type Scorers } from "../training/step/context.ts";
+import type { CompletionScore } from "../training/step/engine.ts";
 
 const POLICY = [-12, -20] as const;
 const REFERENCE = [-13.5, -18] as const;

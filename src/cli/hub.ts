@@ -1,7 +1,7 @@
 /** What commands name on the hub, fetched before they begin, and told meanwhile. */
 
 import { resolveAdapter, resolveModel } from "../hub/index.ts";
-import { pinSources } from "../training/sources.ts";
+import { pinSources } from "../training/directory/sources.ts";
 import type { Screen } from "./terminal/screen.ts";
 import { TransferReporter } from "./terminal/transfer.ts";
 

@@ -1,6 +1,6 @@
 /** A run in one line of the list, from its settings and the ends of its log. */
 
-import { StepOrder } from "../training/step-order.ts";
+import { StepOrder } from "../training/step/step-order.ts";
 import type { LogLine } from "./excerpt.ts";
 import { isObject } from "./files.ts";
 import type { Outcome, RunState, RunSummary } from "./protocol.ts";

@@ -9,8 +9,8 @@ import { type Estimate, estimate } from "../diagnostics/estimate.ts";
 import type { LoadedModel } from "../evaluation/loaded-model.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
-import { batchInputs, type CompletionScore, completionScores } from "../training/engine.ts";
-import { scoreProgram } from "../training/step.ts";
+import { batchInputs, type CompletionScore, completionScores } from "../training/step/engine.ts";
+import { scoreProgram } from "../training/step/step.ts";
 
 const MICRO_BATCH_TOKENS = 384;
 

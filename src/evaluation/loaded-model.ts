@@ -20,9 +20,9 @@ import { type GenerateOptions, type Generation, Generator, stopTokens } from "..
 import { type PromptOptions, promptIds } from "../text/boundary.ts";
 import type { Content } from "../text/chat.ts";
 import { type Tokenizer, tokenizerFromFiles } from "../text/tokenizer.ts";
-import { availableMemory } from "../training/available-memory.ts";
-import { refuseLargeModel } from "../training/memory-limit.ts";
-import { continuedPolicy } from "../training/policy.ts";
+import { availableMemory } from "../training/memory/available-memory.ts";
+import { refuseLargeModel } from "../training/memory/memory-limit.ts";
+import { continuedPolicy } from "../training/policy/policy.ts";
 
 export interface LoadModelOptions {
   /** A PEFT LoRA adapter to put on the model: its folder, or its name on the hub. */

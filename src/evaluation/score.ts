@@ -15,8 +15,8 @@ import { rotaryInputValues } from "../models/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { trainingShape } from "../training/config.ts";
-import { batchInputs } from "../training/engine.ts";
-import { scoreProgram } from "../training/step.ts";
+import { batchInputs } from "../training/step/engine.ts";
+import { scoreProgram } from "../training/step/step.ts";
 import { type OpenedModel, openModel } from "./loaded-model.ts";
 
 const { model, data, format, columns, limit, chat, onBadRow, truncation, threads, microBatchTokens } = trainingShape;

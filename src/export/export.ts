@@ -16,7 +16,7 @@ import { type HubOptions, resolveAdapter, resolveModel } from "../hub/index.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { mergedWeights, refuseForeignAdapter } from "../models/merge.ts";
 import { parseSettings } from "../parse-settings.ts";
-import { readRunConfig, resultKind } from "../training/run-directory.ts";
+import { readRunConfig, resultKind } from "../training/directory/run-directory.ts";
 import { exportedCard } from "./card.ts";
 import { exportGguf, refuseExistingFile } from "./gguf.ts";
 import { checkMerge, type MergeCheck } from "./merge-check.ts";

@@ -19,9 +19,9 @@ import {
 import type { Parameters } from "../models/parameters.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { tokenizerFromFiles } from "../text/tokenizer.ts";
-import { batchInputs } from "../training/engine.ts";
-import { continuedPolicy } from "../training/policy.ts";
-import { scoreProgram } from "../training/step.ts";
+import { continuedPolicy } from "../training/policy/policy.ts";
+import { batchInputs } from "../training/step/engine.ts";
+import { scoreProgram } from "../training/step/step.ts";
 import { PROBE_TEXTS } from "./probe-texts.ts";
 
 /** Largest difference of a token's log-probability, in nats, that rounding may make. Models of billions of parameters stay well below. */

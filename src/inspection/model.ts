@@ -7,9 +7,9 @@ import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { list, trainingShape } from "../training/config.ts";
-import { memoryOf, microBatchSizes, type StepCost, stepCost, trainedNumbers } from "../training/memory.ts";
+import { memoryOf, microBatchSizes, type StepCost, stepCost, trainedNumbers } from "../training/memory/memory.ts";
 import { methods, objectiveOf, resolveConfig } from "../training/methods.ts";
-import { fullShape, loraShape } from "../training/policy.ts";
+import { fullShape, loraShape } from "../training/policy/policy.ts";
 import { MachineSpeed } from "./speed.ts";
 import { type TokenizerFacts, tokenizerFacts } from "./tokenizer.ts";
 

@@ -7,9 +7,9 @@
 import { nodeRuntime } from "../runtime/node.ts";
 import type { Value } from "../runtime/runtime.ts";
 import { add, input, matmul, type Product, type ProgramCost, type Sizes, slice, type Tensor } from "../tensor/index.ts";
-import { globalNorm } from "../training/flat.ts";
-import type { StepCost } from "../training/memory.ts";
-import { optimizers } from "../training/optimizers.ts";
+import type { StepCost } from "../training/memory/memory.ts";
+import { globalNorm } from "../training/policy/flat.ts";
+import { optimizers } from "../training/step/optimizers.ts";
 
 /** Seconds. */
 interface Prices {

@@ -16,8 +16,8 @@ import {
 } from "../objectives/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { type FlatConfig, type TrainingConfig, trainingShape } from "./config.ts";
-import { type MovingReferenceSettings, movingReferenceSettings } from "./moving-reference.ts";
-import { regularizationSettings } from "./regularization.ts";
+import { type MovingReferenceSettings, movingReferenceSettings } from "./policy/moving-reference.ts";
+import { regularizationSettings } from "./step/regularization.ts";
 import { sftFirstSettings, supervisedLearningRate, supervisedSettings } from "./supervised.ts";
 
 export interface Method {

@@ -4,7 +4,7 @@ import type { RowOrigin } from "../data/example.ts";
 import type { Ledger } from "../data/ledger.ts";
 import type { HubEvent } from "../hub/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { MemoryPlan } from "./memory.ts";
+import type { MemoryPlan } from "./memory/memory.ts";
 
 /**
  * Numbers by their field's standard names: of a training step, or of an evaluation. A line of metrics.jsonl has besides them

@@ -5,8 +5,15 @@ import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter } from "../checkpoints/peft.ts";
 import { type LanguageModel, loadWeights } from "../models/index.ts";
 import type { TrainingConfig } from "./config.ts";
-import { loraOptions, newPolicy } from "./new-policy.ts";
-import { continuedPolicy, continuedShape, fullShape, loraShape, type Policy, type PolicyShape } from "./policy.ts";
+import { loraOptions, newPolicy } from "./policy/new-policy.ts";
+import {
+  continuedPolicy,
+  continuedShape,
+  fullShape,
+  loraShape,
+  type Policy,
+  type PolicyShape,
+} from "./policy/policy.ts";
 
 interface Start {
   readonly checkpoint: Checkpoint;

@@ -4,11 +4,11 @@ import type { LoadedPreferences } from "../data/load.ts";
 import { packedLength } from "../data/microbatch.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { MemoryPlan } from "./memory.ts";
+import type { RunDirectory } from "./directory/run-directory.ts";
+import type { MemoryPlan } from "./memory/memory.ts";
 import { chosenObjectives, rowUnits } from "./methods.ts";
 import type { Metrics, RunPart, RunResult, RunSummary, Sample, Warning } from "./observer.ts";
-import type { Policy } from "./policy.ts";
-import type { RunDirectory } from "./run-directory.ts";
+import type { Policy } from "./policy/policy.ts";
 
 export interface Announced {
   readonly config: TrainingConfig;

@@ -3,8 +3,8 @@
 import type { MethodName } from "../objectives/index.ts";
 import { methods, type PairSettings, resolveConfig, type TrainingOptions, type TurnSettings } from "./methods.ts";
 import type { RunResult } from "./observer.ts";
-import type { RegularizationSettings } from "./regularization.ts";
 import { type RunControl, tune } from "./run.ts";
+import type { RegularizationSettings } from "./step/regularization.ts";
 import type { SftFirstSettings, SupervisedSettings } from "./supervised.ts";
 
 /**

@@ -11,8 +11,8 @@ import {
 import { mergedWeights } from "../../src/models/merge.ts";
 import { linearSizes } from "../../src/models/parameters.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
-import { batchInputs } from "../../src/training/engine.ts";
-import { scoreProgram } from "../../src/training/step.ts";
+import { batchInputs } from "../../src/training/step/engine.ts";
+import { scoreProgram } from "../../src/training/step/step.ts";
 import { arrayOf, expectClose, numbers } from "../support/programs.ts";
 import { families, familyModel, familyWeights, formulaValues, summarize } from "./families.ts";
 import { compileScorer, weightsOnly } from "./golden.ts";

@@ -11,7 +11,7 @@ import type { Parameters } from "../../src/models/parameters.ts";
 import { packedInputs, scoreCompletions } from "../../src/models/scoring.ts";
 import type { Runtime, Value } from "../../src/runtime/runtime.ts";
 import { gradients, input, mul, reduceSum, type Tensor } from "../../src/tensor/index.ts";
-import { batchInputs } from "../../src/training/engine.ts";
+import { batchInputs } from "../../src/training/step/engine.ts";
 import { arrayOf, numbers } from "../support/programs.ts";
 
 export interface Example {

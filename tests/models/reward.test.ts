@@ -18,8 +18,8 @@ import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { topologicalOrder } from "../../src/tensor/index.ts";
-import { batchInputs } from "../../src/training/engine.ts";
-import { scoreProgram } from "../../src/training/step.ts";
+import { batchInputs } from "../../src/training/step/engine.ts";
+import { scoreProgram } from "../../src/training/step/step.ts";
 import { expectClose, numbers } from "../support/programs.ts";
 import { type Example, golden, goldenTensors } from "./golden.ts";
 

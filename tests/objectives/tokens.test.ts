@@ -11,7 +11,7 @@ import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import * as t from "../../src/tensor/index.ts";
-import { referenceHeadInput, referenceRowsInput, rowStatistics } from "../../src/training/row-statistics.ts";
+import { referenceHeadInput, referenceRowsInput, rowStatistics } from "../../src/training/step/row-statistics.ts";
 import { arrayOf, evaluate, expectClose } from "../support/programs.ts";
 
 interface Rows {

@@ -5,7 +5,7 @@ import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
 import type { Value } from "../../src/runtime/runtime.ts";
 import { Generator } from "../../src/sampling/index.ts";
-import { scoreProgram } from "../../src/training/step.ts";
+import { scoreProgram } from "../../src/training/step/step.ts";
 import { countingRuntime, generate, randomPrompt, randomWeights, recompute, tiny, tinyWeights } from "./fixtures.ts";
 
 const prompts = [5, 1, 12, 3, 7, 2].map((length, seed) => randomPrompt(length, seed));

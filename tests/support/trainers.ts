@@ -3,12 +3,12 @@
 import { dpo, type Objective } from "../../src/objectives/index.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
-import { Engine } from "../../src/training/engine.ts";
-import { ObjectiveEvaluator } from "../../src/training/evaluate.ts";
-import { globalNorm } from "../../src/training/flat.ts";
-import { fullPolicy, type LoraOptions, loraPolicy, type Policy } from "../../src/training/policy.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
-import { Trainer, type TrainerConfig } from "../../src/training/trainer.ts";
+import { ObjectiveEvaluator } from "../../src/training/measurements/evaluate.ts";
+import { globalNorm } from "../../src/training/policy/flat.ts";
+import { fullPolicy, type LoraOptions, loraPolicy, type Policy } from "../../src/training/policy/policy.ts";
+import { Engine } from "../../src/training/step/engine.ts";
+import { ReferenceScores } from "../../src/training/step/reference.ts";
+import { Trainer, type TrainerConfig } from "../../src/training/step/trainer.ts";
 import { tinyModel, tinyWeights } from "./tiny-model.ts";
 
 const lora: LoraOptions = { rank: 2, alpha: 4, rankStabilized: false, targets: "all-linear", seed: 0 };

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { availableMemory, controlGroupRoom } from "../../src/training/available-memory.ts";
+import { availableMemory, controlGroupRoom } from "../../src/training/memory/available-memory.ts";
 import { scratchFolder } from "../support/scratch.ts";
 
 const { at } = scratchFolder();

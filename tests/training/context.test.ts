@@ -5,10 +5,10 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { definitions, type Objective } from "../../src/objectives/index.ts";
-import { mismatched, positionsNeeded } from "../../src/training/context.ts";
-import type { CompletionScore } from "../../src/training/engine.ts";
-import { evaluate } from "../../src/training/evaluate.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
+import { evaluate } from "../../src/training/measurements/evaluate.ts";
+import { mismatched, positionsNeeded } from "../../src/training/step/context.ts";
+import type { CompletionScore } from "../../src/training/step/engine.ts";
+import { ReferenceScores } from "../../src/training/step/reference.ts";
 import { tinyPairs } from "../support/tiny-model.ts";
 import { relativeError, withTrainer } from "../support/trainers.ts";
 

@@ -6,7 +6,7 @@ import { loadModel } from "../../src/evaluation/loaded-model.ts";
 import { dpo as dpoObjective } from "../../src/objectives/index.ts";
 import { TokenPieces } from "../../src/text/pieces.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
-import { EvalRows } from "../../src/training/eval-rows.ts";
+import { EvalRows } from "../../src/training/measurements/eval-rows.ts";
 import type { EvalRow, Metrics, Sample, TokenScores } from "../../src/training/observer.ts";
 import { dpo, kto, mpo, reward, sft } from "../../src/training/tuners.ts";
 import { runsFolder } from "../support/runs.ts";

@@ -6,10 +6,10 @@ import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { dpo } from "../../src/objectives/index.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
-import type { StepOutput } from "../../src/training/engine.ts";
-import { Averages, evaluate, ObjectiveEvaluator } from "../../src/training/evaluate.ts";
-import type { Policy } from "../../src/training/policy.ts";
-import { ReferenceScores } from "../../src/training/reference.ts";
+import { Averages, evaluate, ObjectiveEvaluator } from "../../src/training/measurements/evaluate.ts";
+import type { Policy } from "../../src/training/policy/policy.ts";
+import type { StepOutput } from "../../src/training/step/engine.ts";
+import { ReferenceScores } from "../../src/training/step/reference.ts";
 import { tinyPairs } from "../support/tiny-model.ts";
 import { engineOf, movedPolicy, newPolicy } from "../support/trainers.ts";
 

@@ -14,9 +14,9 @@ import {
   planMemory,
   stepCost,
   trainedNumbers,
-} from "../../src/training/memory.ts";
+} from "../../src/training/memory/memory.ts";
 import { methods, objectiveOf, resolveConfig } from "../../src/training/methods.ts";
-import { fullShape, loraShape, type PolicyShape } from "../../src/training/policy.ts";
+import { fullShape, loraShape, type PolicyShape } from "../../src/training/policy/policy.ts";
 import type { DpoOptions } from "../../src/training/tuners.ts";
 import { tinyModel, tinyPairs } from "../support/tiny-model.ts";
 

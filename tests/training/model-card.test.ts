@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { modelCard } from "../../src/training/directory/model-card.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
-import { modelCard } from "../../src/training/model-card.ts";
 
 const given = {
   model: "HuggingFaceTB/SmolLM2-135M-Instruct",

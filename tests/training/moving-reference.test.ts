@@ -8,10 +8,16 @@ import { describe, expect, it } from "vitest";
 import { packExamples } from "../../src/data/microbatch.ts";
 import { rotaryInputValues } from "../../src/models/index.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
-import { batchInputs } from "../../src/training/engine.ts";
-import { withMovingReference } from "../../src/training/moving-reference.ts";
-import { continuedPolicy, fullPolicy, type LoraOptions, loraPolicy, type Policy } from "../../src/training/policy.ts";
-import { scoreProgram } from "../../src/training/step.ts";
+import { withMovingReference } from "../../src/training/policy/moving-reference.ts";
+import {
+  continuedPolicy,
+  fullPolicy,
+  type LoraOptions,
+  loraPolicy,
+  type Policy,
+} from "../../src/training/policy/policy.ts";
+import { batchInputs } from "../../src/training/step/engine.ts";
+import { scoreProgram } from "../../src/training/step/step.ts";
 import { type DpoOptions, dpo } from "../../src/training/tuners.ts";
 import { numbers } from "../support/programs.ts";
 import { interruptAfter, runsFolder } from "../support/runs.ts";

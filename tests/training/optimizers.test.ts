@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { clippingScale, globalNorm } from "../../src/training/flat.ts";
-import { type Optimizer, optimizers } from "../../src/training/optimizers.ts";
+import { clippingScale, globalNorm } from "../../src/training/policy/flat.ts";
+import { type Optimizer, optimizers } from "../../src/training/step/optimizers.ts";
 
 interface Case {
   readonly name: string;

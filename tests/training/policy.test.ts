@@ -4,8 +4,14 @@ import { describe, expect, it } from "vitest";
 import type { LoraAdapter, LoraModule } from "../../src/checkpoints/peft.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { dpo } from "../../src/objectives/index.ts";
-import { continuedPolicy, fullPolicy, type LoraOptions, loraPolicy, type Policy } from "../../src/training/policy.ts";
-import { fingerprint } from "../../src/training/reference.ts";
+import {
+  continuedPolicy,
+  fullPolicy,
+  type LoraOptions,
+  loraPolicy,
+  type Policy,
+} from "../../src/training/policy/policy.ts";
+import { fingerprint } from "../../src/training/step/reference.ts";
 import { tinyModel, tinyPairs, tinyWeights } from "../support/tiny-model.ts";
 import { engineOf } from "../support/trainers.ts";
 

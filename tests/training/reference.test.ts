@@ -3,8 +3,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
-import type { CompletionScore } from "../../src/training/engine.ts";
-import { fingerprint, ReferenceScores } from "../../src/training/reference.ts";
+import type { CompletionScore } from "../../src/training/step/engine.ts";
+import { fingerprint, ReferenceScores } from "../../src/training/step/reference.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { tinyPairs, tinyWeights } from "../support/tiny-model.ts";
 

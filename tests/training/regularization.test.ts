@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ConfigError, DataError, RunError } from "../../src/errors.ts";
 import type { Metrics, RunObserver, RunSummary } from "../../src/training/observer.ts";
 import type { RunControl } from "../../src/training/run.ts";
-import { RoundOrder } from "../../src/training/step-order.ts";
+import { RoundOrder } from "../../src/training/step/step-order.ts";
 import { dpo, type MpoOptions, mpo } from "../../src/training/tuners.ts";
 import { interruptAfter, runsFolder } from "../support/runs.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";

@@ -4,11 +4,11 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.ts";
-import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/checkpoint.ts";
-import { FlatArray } from "../../src/training/flat.ts";
+import { readTrainingCheckpoint, writeTrainingCheckpoint } from "../../src/training/directory/checkpoint.ts";
+import { RunDirectory, readRunConfig } from "../../src/training/directory/run-directory.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
-import { adamW, rmsProp } from "../../src/training/optimizers.ts";
-import { RunDirectory, readRunConfig } from "../../src/training/run-directory.ts";
+import { FlatArray } from "../../src/training/policy/flat.ts";
+import { adamW, rmsProp } from "../../src/training/step/optimizers.ts";
 import { scratchFolder } from "../support/scratch.ts";
 
 const path = scratchFolder().at("run");

@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { hostname } from "node:os";
 import { beforeEach, describe, expect, it } from "vitest";
 import { RunError } from "../../src/errors.ts";
-import { RunLock, type Running, refuseRunning } from "../../src/training/run-lock.ts";
+import { RunLock, type Running, refuseRunning } from "../../src/training/directory/run-lock.ts";
 import { scratchFolder } from "../support/scratch.ts";
 
 const { at, json } = scratchFolder();

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { learningRateFactor, type ScheduleName, schedules } from "../../src/training/schedules.ts";
+import { learningRateFactor, type ScheduleName, schedules } from "../../src/training/step/schedules.ts";
 
 const { cases } = JSON.parse(readFileSync(new URL("../golden/training/schedules.json", import.meta.url), "utf8")) as {
   cases: readonly { readonly schedule: ScheduleName; readonly factors: readonly number[] }[];

@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { dpo } from "../../src/objectives/index.ts";
-import type { CompletionScore, StepOutput } from "../../src/training/engine.ts";
-import { FlatArray } from "../../src/training/flat.ts";
+import { FlatArray } from "../../src/training/policy/flat.ts";
+import type { CompletionScore, StepOutput } from "../../src/training/step/engine.ts";
 import {
   checkFinite,
   checkFiniteNorm,
@@ -12,7 +12,7 @@ import {
   checkLossIsExact,
   checkPackingIsExact,
   checkStartsAtReference,
-} from "../../src/training/self-checks.ts";
+} from "../../src/training/watch/self-checks.ts";
 import { tinyPairs } from "../support/tiny-model.ts";
 import { engineOf, newPolicy } from "../support/trainers.ts";
 

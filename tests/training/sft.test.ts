@@ -7,7 +7,7 @@ import type { TokenizedExample } from "../../src/data/example.ts";
 import { scoredLengths } from "../../src/data/microbatch.ts";
 import { nll } from "../../src/objectives/index.ts";
 import { Random } from "../../src/random.ts";
-import { evaluate } from "../../src/training/evaluate.ts";
+import { evaluate } from "../../src/training/measurements/evaluate.ts";
 import type { Metrics, RunObserver } from "../../src/training/observer.ts";
 import { type SftOptions, sft } from "../../src/training/tuners.ts";
 import { interruptAfter } from "../support/runs.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { TrainingConfig } from "../../src/training/config.ts";
-import { pinnedAs, pinSources } from "../../src/training/sources.ts";
+import { pinnedAs, pinSources } from "../../src/training/directory/sources.ts";
 import { withHub } from "../hub/support.ts";
 
 const setup = withHub();

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { StepOrder } from "../../src/training/step-order.ts";
+import { StepOrder } from "../../src/training/step/step-order.ts";
 
 const settings = { batchSize: 4, epochs: 1, maxSteps: undefined, shuffle: true, seed: 0 };
 const all = (order: StepOrder) => Array.from({ length: order.steps }, (_, step) => order.indices(step));

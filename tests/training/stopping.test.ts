@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
-import { gaps, History, WINDOW } from "../../src/training/history.ts";
 import type { Metrics } from "../../src/training/observer.ts";
-import { bestEvaluation, checkBestMetric, checkStopping, stopReason } from "../../src/training/stopping.ts";
+import { gaps, History, WINDOW } from "../../src/training/watch/history.ts";
+import { bestEvaluation, checkBestMetric, checkStopping, stopReason } from "../../src/training/watch/stopping.ts";
 
 const settings = { klSamples: 0, maxKlAction: "stop", keepBest: false, bestMetric: "eval_loss" } as const;
 

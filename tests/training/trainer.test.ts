@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
-import { globalNorm } from "../../src/training/flat.ts";
+import { globalNorm } from "../../src/training/policy/flat.ts";
 import { sameBits, tinyPairs } from "../support/tiny-model.ts";
 import { movedPolicy, newPolicy, relativeError, trainerConfig, withTrainer } from "../support/trainers.ts";
 

@@ -2,10 +2,10 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { History, WINDOW } from "../../src/training/history.ts";
 import { methods, resolveConfig } from "../../src/training/methods.ts";
 import type { Metrics } from "../../src/training/observer.ts";
-import { type RunView, rules, warningsOf } from "../../src/training/warnings.ts";
+import { History, WINDOW } from "../../src/training/watch/history.ts";
+import { type RunView, rules, warningsOf } from "../../src/training/watch/warnings.ts";
 import { tinyPairs } from "../support/tiny-model.ts";
 
 const config = (changes: object = {}) =>

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { runReport } from "../../dashboard/report.ts";
 import { HubError } from "../../errors.ts";
-import { publishRun } from "../../training/publish.ts";
+import { publishRun } from "../../training/directory/publish.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";

@@ -8,7 +8,7 @@ import { inPairs } from "../../../src/objectives/pair.ts";
 import { interpreter } from "../../../src/runtime/interpreter.ts";
 import type { Executable, Value } from "../../../src/runtime/runtime.ts";
 import { gradients, input, logSumExp, reduceSum, reshape, sub } from "../../../src/tensor/index.ts";
-import { adamW } from "../../../src/training/optimizers.ts";
+import { adamW } from "../../../src/training/step/optimizers.ts";
 
 export interface DescentPoint {
   /** log(pi(y_w) / pi_ref(y_w)) - log(pi(y_l) / pi_ref(y_l)), in nats. */
