@@ -17,7 +17,7 @@ const library = Object.assign(
       "models/index.js",
       "text/tokenizer.js",
       "data/load.js",
-      "data/read.js",
+      "data/files/read.js",
       "errors.js",
     ].map(load),
   )),

@@ -12,13 +12,13 @@ import { type Columns, withColumns } from "./columns.ts";
 import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./derive.ts";
 import type { Content, Example, RowOrigin, TokenizedExample } from "./example.ts";
 import type { Row } from "./fields.ts";
+import type { RawValue } from "./files/text-rows.ts";
 import { Ledger } from "./ledger.ts";
 import { type MixtureOptions, mix } from "./mixture.ts";
 import { RowProblem, rowError } from "./problem.ts";
 import { contradictions, type KnownRows, RepeatFilter, type RepeatOptions } from "./repeats.ts";
 import { detectShape, ShapeReader } from "./shapes/registry.ts";
 import type { Reading } from "./shapes/shape.ts";
-import type { RawValue } from "./text-rows.ts";
 import { conversationally, type TokenizeOptions, tokenizeRow, type VisitedExample } from "./tokenize.ts";
 
 /** Rows that are ready to be read. */

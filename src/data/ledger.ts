@@ -4,8 +4,8 @@
  */
 
 import type { RowOrigin } from "./example.ts";
+import { nameOf } from "./files/standard-input.ts";
 import type { Cause } from "./problem.ts";
-import { nameOf } from "./standard-input.ts";
 
 /** How many rows of a cause are named. */
 const namedRows = 5;

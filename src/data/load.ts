@@ -13,10 +13,10 @@ import {
   type RowOptions,
   visitEach,
 } from "./examples.ts";
+import { nameOf, STDIN } from "./files/standard-input.ts";
 import type { Ledger } from "./ledger.ts";
 import type { GivenSource } from "./source-settings.ts";
 import { openSources, type SourceOptions } from "./sources.ts";
-import { nameOf, STDIN } from "./standard-input.ts";
 import { checkLimits, type VisitedExample } from "./tokenize.ts";
 
 export type { LoadedPreferences } from "./examples.ts";

@@ -9,10 +9,10 @@ import { globSync } from "tinyglobby";
 import { ConfigError, DataError } from "../errors.ts";
 import { parseColumns } from "./columns.ts";
 import type { OpenSource } from "./examples.ts";
-import { readRows } from "./read.ts";
+import { readRows } from "./files/read.ts";
+import { nameOf, STDIN } from "./files/standard-input.ts";
 import { shapeNamed } from "./shapes/registry.ts";
 import type { GivenSource } from "./source-settings.ts";
-import { nameOf, STDIN } from "./standard-input.ts";
 
 /** A source as it can be given on a command line. */
 export function formatSource(source: GivenSource): string {

@@ -2,8 +2,8 @@
 
 import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { readRows } from "../../src/data/read.ts";
-import type { RawValue } from "../../src/data/text-rows.ts";
+import { readRows } from "../../src/data/files/read.ts";
+import type { RawValue } from "../../src/data/files/text-rows.ts";
 import { DataError } from "../../src/errors.ts";
 import { scratchFolder } from "../support/scratch.ts";
 

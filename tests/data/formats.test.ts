@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseRecord, recordSplitter } from "../../src/data/csv.ts";
+import { parseRecord, recordSplitter } from "../../src/data/files/csv.ts";
 import { DataError } from "../../src/errors.ts";
 import { readAll, temporaryFiles } from "./files.ts";
 
@@ -156,7 +156,7 @@ describe("Zstandard", () => {
   });
 });
 
-const built = fileURLToPath(new URL("../../dist/data/read.js", import.meta.url));
+const built = fileURLToPath(new URL("../../dist/data/files/read.js", import.meta.url));
 
 describe.skipIf(!existsSync(built.replace("read.js", "unpack.js")))("standard input, as it is built in dist/", () => {
   const script = `import { readRows } from ${JSON.stringify(built)};

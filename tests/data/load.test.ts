@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
 import type { TokenizedExample } from "../../src/data/example.ts";
+import { readRows } from "../../src/data/files/read.ts";
 import {
   type LoadedPreferences,
   loadExamples,
@@ -10,7 +11,6 @@ import {
   loadPrompts,
   type PreferenceOptions,
 } from "../../src/data/load.ts";
-import { readRows } from "../../src/data/read.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { tokenizeCompletions } from "../../src/text/boundary.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";

@@ -1,8 +1,8 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readRows } from "../../src/data/read.ts";
-import { arraySplitter, lineSplitter, type Splitter } from "../../src/data/split.ts";
+import { readRows } from "../../src/data/files/read.ts";
+import { arraySplitter, lineSplitter, type Splitter } from "../../src/data/files/split.ts";
 import { readAll, temporaryFiles } from "./files.ts";
 
 const { folder, refusal, write } = temporaryFiles();

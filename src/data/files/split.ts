@@ -3,7 +3,7 @@
  * chunks of any size: every character that matters is ASCII, and no byte of a longer UTF-8 sequence is.
  */
 
-import { DataError } from "../errors.ts";
+import { DataError } from "../../errors.ts";
 import { isSpace, joined } from "./bytes.ts";
 
 /** Bytes of one row and its number, counted from 1. */

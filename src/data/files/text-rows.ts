@@ -3,11 +3,11 @@
  * bytes; separated values by the name's ending, or, without a name, by their not being JSON. Memory is a chunk and the row at hand.
  */
 
-import { DataError } from "../errors.ts";
+import { DataError } from "../../errors.ts";
+import type { RowOrigin } from "../example.ts";
+import { excerpt, RowProblem } from "../problem.ts";
 import { isSpace, joined, latin1, startsWith } from "./bytes.ts";
 import { parseRecord, recordSplitter } from "./csv.ts";
-import type { RowOrigin } from "./example.ts";
-import { excerpt, RowProblem } from "./problem.ts";
 import { arraySplitter, lineSplitter, type RawRow, type Splitter } from "./split.ts";
 import { nameOf, STDIN } from "./standard-input.ts";
 

@@ -5,10 +5,10 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetSchema, type SchemaTree } from "hyparquet";
-import { DataError } from "../errors.ts";
-import type { RowOrigin } from "./example.ts";
+import { DataError } from "../../errors.ts";
+import type { RowOrigin } from "../example.ts";
+import { excerpt } from "../problem.ts";
 import { ParquetThread } from "./parquet-thread.ts";
-import { excerpt } from "./problem.ts";
 
 /** A row group is in memory while its rows are read. Writers make them of some MB to some hundred. */
 const maxGroupBytes = 2 ** 31;

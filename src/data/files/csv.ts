@@ -3,7 +3,7 @@
  * and a quote in it is written twice. A quote within a cell that does not begin with one is text, as other readers take it.
  */
 
-import { excerpt, RowProblem } from "./problem.ts";
+import { excerpt, RowProblem } from "../problem.ts";
 import { type RawRow, RowPieces, type Splitter } from "./split.ts";
 
 type Delimiter = "," | "\t";

@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
-import { DataError } from "../errors.ts";
+import { DataError } from "../../errors.ts";
 import { startsWith } from "./bytes.ts";
 import { nameOf, STDIN } from "./standard-input.ts";
 
