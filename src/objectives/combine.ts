@@ -1,9 +1,12 @@
 /** Several objectives over the same completions as one: the weighted sum of their losses. */
 
 import { add, mul, type Tensor } from "../tensor/index.ts";
-import type { Objective, StepContext, StepScores } from "./objective.ts";
+import type { Objective, ScoredCompletions, StepContext, StepScores } from "./objective.ts";
 
-/** The sum over objectives of weight times loss; each loss is also a metric, `loss/NAME`. Their roles and scores must be the same. */
+/**
+ * The sum over objectives of weight times loss; each loss is also a metric, `loss/NAME`. Their roles and scores must be the same.
+ * Each objective sees of the step what its own context says, and nothing of the others'.
+ */
 export function combine(objectives: readonly Objective[], weights: readonly number[]): Objective {
   const [first, ...others] = objectives;
   if (others.length === 0 && weights[0] === 1) return first!;
@@ -17,13 +20,19 @@ export function combine(objectives: readonly Objective[], weights: readonly numb
     ...(context && { context }),
     rowStatistics: [...new Set(objectives.flatMap(({ rowStatistics = [] }) => rowStatistics))],
     build(completions) {
-      const parts = objectives.map((objective) => objective.build(completions));
+      const parts = objectives.map((objective) =>
+        objective.build({ ...completions, step: ownOf(completions.step, objective) }),
+      );
       const losses = parts.map((part, i) => mul(weights[i]!, part.losses)).reduce((a, b) => add(a, b));
       const each = parts.map((part, i) => [`loss/${objectives[i]!.name}`, part.losses] as const);
       const metrics: Record<string, Tensor> = Object.assign({}, ...parts.map((part) => part.metrics));
       return { losses, metrics: { ...metrics, ...Object.fromEntries(each) } };
     },
   };
+}
+
+function ownOf(step: ScoredCompletions["step"], { context }: Objective): ScoredCompletions["step"] {
+  return Object.fromEntries(Object.entries(step).filter(([name]) => name in (context?.values ?? {})));
 }
 
 /** Contexts side by side: each keeps its own values and its own part of the state. Names are the objectives' own, so they must differ. */

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { definitions, type Objective } from "../../src/objectives/index.ts";
+import { combine, definitions, type Objective } from "../../src/objectives/index.ts";
 import { desirableBalance } from "../../src/objectives/kto.ts";
 import { interpreter } from "../../src/runtime/interpreter.ts";
 import { nodeRuntime } from "../../src/runtime/node.ts";
@@ -206,6 +206,21 @@ describe("KTO", () => {
     ];
     expect(apo.losses).toEqual(kto.losses);
     expect(apo.gradient).toEqual(kto.gradient);
+  });
+
+  it("beside unpaired APO-zero leaves it its reference point of 0", async () => {
+    const step = { policy: [-12, -20], reference: [-13.5, -18], label: [1, 0] };
+    const parts = [create("kto"), create("apo_zero_unpaired")];
+    const alone = await Promise.all([
+      evaluate(parts[0]!, step, { z0: 5 }).then(({ losses }) => losses),
+      evaluate(parts[1]!, step).then(({ losses }) => losses),
+    ]);
+    const both = await evaluate(combine(parts, [1, 2]), step, { z0: 5 });
+    expectClose(
+      both.losses,
+      alone[0]!.map((loss, i) => loss + 2 * alone[1]![i]!),
+      1e-14,
+    );
   });
 
   it("says how desirable completions weigh against the others", () => {
