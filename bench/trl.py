@@ -59,11 +59,12 @@ class TokenizedTrainer(DPOTrainer):
         return dataset
 
 
-def shorten(pair, max_length, max_prompt_length=512):
+def shorten(pair, max_length):
     """The pair as src/data/truncate.ts has it (SmolLM2 has no BOS to keep): first the prompt from the left, then the completions' ends."""
     prompt = pair.prompt_ids
+    max_prompt_length = min(max_length // 2, 512)
     excess = max(0, pair.length - max_length)
-    prompt = prompt[-max(min(max_prompt_length, max_length - 1), len(prompt) - excess) :] if excess else prompt
+    prompt = prompt[-max(max_prompt_length, len(prompt) - excess) :] if excess else prompt
     room = max_length - len(prompt)
     return {"prompt_ids": prompt, "chosen_ids": pair.ids["chosen"][:room], "rejected_ids": pair.ids["rejected"][:room]}
 

@@ -17,7 +17,8 @@ import { nameOf, STDIN } from "./files/standard-input.ts";
 import type { Ledger } from "./ledger.ts";
 import type { GivenSource } from "./source-settings.ts";
 import { openSources, type SourceOptions } from "./sources.ts";
-import { checkLimits, type VisitedExample } from "./tokenize.ts";
+import type { VisitedExample } from "./tokenize.ts";
+import { checkLimits } from "./truncate.ts";
 
 export type { LoadedPreferences } from "./examples.ts";
 

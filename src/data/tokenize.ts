@@ -1,6 +1,6 @@
 /** The examples of a row in token ids, within the limits of length, and what the ledger has to know of them. */
 
-import { ConfigError, DataError } from "../errors.ts";
+import { DataError } from "../errors.ts";
 import { type TokenizedText, tokenizeCompletions } from "../text/boundary.ts";
 import { ConversationError } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -147,17 +147,5 @@ export function conversationally<T>(tokenize: () => T): T {
   } catch (error) {
     if (error instanceof ConversationError) throw new RowProblem("refused by the chat template", error.message);
     throw error;
-  }
-}
-
-/** Throws ConfigError for limits that leave no room. */
-export function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
-  if (!(Number.isInteger(maxLength) && maxLength >= 2)) {
-    throw new ConfigError(
-      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
-    );
-  }
-  if (!(Number.isInteger(maxPromptLength) && maxPromptLength >= 1)) {
-    throw new ConfigError(`--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`);
   }
 }

@@ -9,6 +9,7 @@
  * All completions keep the one prompt, and each keeps at least one token.
  */
 
+import { ConfigError } from "../errors.ts";
 import { RowProblem } from "./problem.ts";
 
 export type Truncation = "shorten" | "drop" | "error";
@@ -16,14 +17,48 @@ export type Truncation = "shorten" | "drop" | "error";
 export interface LengthLimits {
   /** Most tokens of prompt and one completion together. */
   readonly maxLength: number;
-  /** The prompt is never cut below this, as far as `maxLength` leaves a token to score. */
+  /** The prompt is never cut below this; less than `maxLength`. */
   readonly maxPromptLength: number;
 }
 
-/** The limits where a model has no more than `most` positions. */
-export function limitsWithin({ maxLength, maxPromptLength }: LengthLimits, most: number): LengthLimits {
-  const length = Math.min(maxLength, most);
-  return { maxLength: length, maxPromptLength: Math.min(maxPromptLength, length - 1) };
+/** The most that a prompt keeps of a longer example where nothing else is said. */
+const LONGEST_PROMPT = 512;
+
+/** The limits where that of prompts may be left to that of whole examples. Throws ConfigError as `checkLimits`. */
+export function limitsOf(given: {
+  readonly maxLength: number;
+  readonly maxPromptLength?: number | undefined;
+}): LengthLimits {
+  const { maxLength, maxPromptLength = Math.min(half(maxLength), LONGEST_PROMPT) } = given;
+  checkLimits({ maxLength, maxPromptLength });
+  return { maxLength, maxPromptLength };
+}
+
+/** The limits where a model has no more than `most` positions. Where these are fewer than asked for, a prompt keeps no more than half of them. */
+export function limitsWithin(limits: LengthLimits, most: number): LengthLimits {
+  if (limits.maxLength <= most) return limits;
+  return { maxLength: most, maxPromptLength: Math.min(limits.maxPromptLength, half(most)) };
+}
+
+function half(length: number): number {
+  return Math.max(1, Math.floor(length / 2));
+}
+
+/** Throws ConfigError for limits that leave no room for a prompt or for a completion. */
+export function checkLimits({ maxLength, maxPromptLength }: LengthLimits): void {
+  if (!(Number.isInteger(maxLength) && maxLength >= 2)) {
+    throw new ConfigError(
+      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
+    );
+  }
+  if (!(Number.isInteger(maxPromptLength) && maxPromptLength >= 1)) {
+    throw new ConfigError(`--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`);
+  }
+  if (maxPromptLength >= maxLength) {
+    throw new ConfigError(
+      `--max-prompt-length ${maxPromptLength} leaves a completion nothing of --max-length ${maxLength}. Give less, or leave it out for half of --max-length.`,
+    );
+  }
 }
 
 export interface Lengthy {
@@ -58,9 +93,8 @@ export function tooLong(
 export function shorten(example: Lengthy, limits: LengthLimits): Fitted {
   const { prompt, completions } = example;
   const excess = prompt.length + longestOf(completions) - limits.maxLength;
-  const leastPrompt = Math.min(limits.maxPromptLength, limits.maxLength - 1);
   if (excess <= 0) return { prompt, completions, promptCut: false, completionsCut: false };
-  const shorter = cutPrompt(example, Math.max(leastPrompt, prompt.length - excess));
+  const shorter = cutPrompt(example, Math.max(limits.maxPromptLength, prompt.length - excess));
   const room = limits.maxLength - shorter.length;
   if (room < 1) {
     throw new RowProblem(

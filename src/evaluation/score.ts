@@ -9,6 +9,7 @@ import type { Ledger } from "../data/ledger.ts";
 import { loadPreferences } from "../data/load.ts";
 import { longestSequence, packExamples, scoreInMicroBatches } from "../data/microbatch.ts";
 import { refuseWeights } from "../data/sources.ts";
+import { limitsOf } from "../data/truncate.ts";
 import { DataError } from "../errors.ts";
 import { datasetFinder } from "../hub/index.ts";
 import { rotaryInputValues } from "../models/index.ts";
@@ -31,7 +32,9 @@ export const scoreSchema = z.strictObject({
   limit,
   chat,
   maxLength: length.describe("longest prompt with completion, in tokens; what the model allows if not given"),
-  maxPromptLength: length.describe("what a prompt may be cut to in a longer pair; half of that if not given"),
+  maxPromptLength: length.describe(
+    "what a prompt may be cut to in a longer pair; half of --max-length, at most 512, if not given",
+  ),
   truncation,
   onBadRow,
   threads,
@@ -109,14 +112,13 @@ async function scoreWith(
   onStart?: (summary: ScoreSummary) => void,
 ): Promise<ScoreSummary> {
   refuseWeights(settings.data, "--data");
-  const maxLength = settings.maxLength ?? model.maxPositions;
+  const limits = limitsOf({ ...settings, maxLength: settings.maxLength ?? model.maxPositions });
   const { examples, ledger } = await loadPreferences({
     ...settings,
     files: settings.data,
     find: datasetFinder("training"),
     tokenizer,
-    maxLength,
-    maxPromptLength: settings.maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)),
+    ...limits,
   });
   const summary = { pairs: examples.length, ledger };
   onStart?.(summary);

@@ -7,6 +7,7 @@ import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
 import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { scores } from "../data/texts.ts";
+import { type LengthLimits, limitsOf, limitsWithin, type Truncation } from "../data/truncate.ts";
 import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
 import { modelFor } from "../models/index.ts";
 import { type MethodName, objectivesOf } from "../objectives/index.ts";
@@ -67,7 +68,8 @@ export type DataInspectionOptions = z.input<z.ZodObject<typeof dataInspectionSha
 export interface DataReport {
   readonly model: string;
   readonly method: MethodName;
-  readonly limits: { readonly maxLength: number; readonly maxPromptLength: number; readonly truncation: string };
+  /** As a run with this model has them. */
+  readonly limits: LengthLimits & { readonly truncation: Truncation };
   readonly ledger: LedgerReport;
   readonly evalLedger?: LedgerReport;
   readonly preview: readonly PreviewRow[];
@@ -83,18 +85,18 @@ export interface DataReport {
 type OnRows = (rows: number) => void;
 
 /** Reads all rows once. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
-export async function inspectData(given: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
-  const asked = parseSettings(z.strictObject(dataInspectionShape), given);
+export async function inspectData(settings: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
+  const asked = parseSettings(z.strictObject(dataInspectionShape), settings);
   const { method, show, examples: named } = asked;
   refuseDropWithoutUse(asked.drop, asked.evalData);
+  const given = limitsOf(asked);
   using checkpoint = await openCheckpoint(asked.model);
-  // As a run has them: no longer than the model's positions.
-  const maxLength = Math.min(asked.maxLength, modelFor(checkpoint).maxPositions);
-  const options = { ...asked, maxLength, maxPromptLength: Math.min(asked.maxPromptLength, maxLength - 1) };
+  const limits = limitsWithin(given, modelFor(checkpoint).maxPositions);
+  const options = { ...asked, ...limits };
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const needs = { rows: objectivesOf(method)[0]!.rows };
   const reading = { ...options, tokenizer, onBadRow: "drop" as const };
-  const checks = checksOf(named, {
+  const checks = checksOf(named, limits, {
     isChatModel: tokenizer.hasChatTemplate,
     hasHeldOut: options.evalData !== undefined,
   });
@@ -138,23 +140,23 @@ export async function inspectData(given: DataInspectionOptions, onRows: OnRows =
   return withNamesOfHub({
     model: options.model,
     method,
-    limits: { maxLength, maxPromptLength: options.maxPromptLength, truncation: options.truncation },
+    limits: { ...limits, truncation: options.truncation },
     ledger: report,
     ...(evalReport && { evalLedger: evalReport }),
     preview,
     lengths: lengths.distributions(),
     shortened: report.shortened / report.used,
     findings: byGravity([
-      ...ledgerFindings(report),
-      ...(evalReport ? heldOutProblems(evalReport) : []),
+      ...ledgerFindings(report, limits),
+      ...(evalReport ? heldOutProblems(evalReport, limits) : []),
       ...checks.flatMap((check) => check.findings()),
     ]),
   });
 }
 
 /** What a run stops at or leaves out of held-out rows too. */
-function heldOutProblems(report: LedgerReport): Finding[] {
-  const problems = ledgerFindings(report).filter(({ level }) => level === "problem");
+function heldOutProblems(report: LedgerReport, limits: LengthLimits): Finding[] {
+  const problems = ledgerFindings(report, limits).filter(({ level }) => level === "problem");
   return problems.map((finding) => ({ ...finding, name: `held-out rows: ${finding.name}` }));
 }
 
@@ -165,10 +167,14 @@ function withNamesOfHub(report: DataReport): DataReport {
   ) as DataReport;
 }
 
-function checksOf(named: number, { isChatModel, hasHeldOut }: { isChatModel: boolean; hasHeldOut: boolean }): Check[] {
-  const always = [duplicates, nearDuplicates, opposites, lengthPreference, truncated, encoding, language, missingEnds];
+function checksOf(
+  named: number,
+  limits: LengthLimits,
+  { isChatModel, hasHeldOut }: { isChatModel: boolean; hasHeldOut: boolean },
+): Check[] {
+  const always = [duplicates, nearDuplicates, opposites, lengthPreference, truncated, encoding, language];
   const needed = [...always, ...(isChatModel ? [chatTemplate] : []), ...(hasHeldOut ? [leaks] : [])];
-  return needed.map((check) => check(named));
+  return [...needed.map((check) => check(named)), missingEnds(named, limits)];
 }
 
 const GRAVITY: readonly Level[] = ["problem", "warning", "note"];

@@ -59,7 +59,9 @@ export const trainingShape = {
   maxGradNorm: z.number().positive().default(1).describe("clip the gradient to this global norm"),
 
   maxLength: count.default(1024).describe("longest prompt with completion, in tokens"),
-  maxPromptLength: count.default(512).describe("what a prompt may be cut to in a longer example"),
+  maxPromptLength: count
+    .optional()
+    .describe("what a prompt may be cut to in a longer example; half of --max-length, at most 512, if not given"),
   truncation: z
     .enum(["shorten", "drop", "error"])
     .default("shorten")
@@ -118,9 +120,10 @@ export const trainingShape = {
 type TrainingSettings = z.output<z.ZodObject<typeof trainingShape>>;
 
 /** The settings of a run with every default filled in. */
-export type TrainingConfig = Omit<TrainingSettings, "learningRate"> & {
+export type TrainingConfig = Omit<TrainingSettings, "learningRate" | "maxPromptLength"> & {
   readonly method: MethodName;
   readonly learningRate: number;
+  readonly maxPromptLength: number;
   /** Names of the method's objectives, and the weight of each in the loss. */
   readonly loss: readonly string[];
   readonly lossWeights: readonly number[];

@@ -5,6 +5,7 @@
 
 import { z } from "zod";
 import { type Needs, pairings } from "../data/derive.ts";
+import { limitsOf } from "../data/truncate.ts";
 import { ConfigError } from "../errors.ts";
 import {
   combine,
@@ -219,6 +220,7 @@ export function resolveConfig(
   const config: TrainingConfig = {
     ...common,
     ...z.object(own).parse(values),
+    ...limitsOf(common),
     method: name,
     learningRate: common.learningRate ?? learningRate[common.tuning],
     loss,

@@ -46,7 +46,6 @@ describe("the names that are promised", () => {
       schedule: "linear",
       "max-grad-norm": 1,
       "max-length": 1024,
-      "max-prompt-length": 512,
       truncation: "shorten",
       seed: 0,
     });

@@ -115,8 +115,9 @@ describe("inspect data", () => {
   });
 
   test("allows no more than the model's positions, as a run does", async () => {
+    expect((await report("--data", pairs)).limits).toMatchObject({ maxLength: 512, maxPromptLength: 256 });
     expect((await report("--data", pairs, "--max-length", "9999", "--max-prompt-length", "9000")).limits).toMatchObject(
-      { maxLength: 512, maxPromptLength: 511 },
+      { maxLength: 512, maxPromptLength: 256 },
     );
   });
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RowProblem } from "../../src/data/problem.ts";
-import { type LengthLimits, type Lengthy, shorten, tooLong } from "../../src/data/truncate.ts";
+import { type LengthLimits, type Lengthy, limitsOf, limitsWithin, shorten, tooLong } from "../../src/data/truncate.ts";
 
 /** Prompt tokens are 0, 1, 2, ...; completion tokens 1000, 1001, ..., so that every cut can be seen. */
 function example(prompt: number, completions: readonly number[], head = 0, tail = 0): Lengthy {
@@ -19,6 +19,44 @@ function cut(lengthy: Lengthy, limit: LengthLimits) {
   const { prompt, completions, ...flags } = shorten(lengthy, limit);
   return { prompt: [...prompt], completions: completions.map((ids) => [...ids]), ...flags };
 }
+
+describe("the least that a prompt is cut to", () => {
+  test.each([
+    [2048, 512],
+    [1024, 512],
+    [512, 256],
+    [25, 12],
+    [2, 1],
+  ])("of --max-length %i is %i where nothing is said: half, at most 512", (maxLength, least) => {
+    expect(limitsOf({ maxLength })).toEqual(limits(maxLength, least));
+    expect(limitsOf(limitsOf({ maxLength }))).toEqual(limitsOf({ maxLength }));
+  });
+
+  test("stays as it is given, as long as a completion has a token", () => {
+    expect(limitsOf(limits(2048, 1500))).toEqual(limits(2048, 1500));
+    expect(limitsOf(limits(512, 511))).toEqual(limits(512, 511));
+    expect(() => limitsOf(limits(512, 512))).toThrowErrorMatchingInlineSnapshot(
+      `[ConfigError: --max-prompt-length 512 leaves a completion nothing of --max-length 512. Give less, or leave it out for half of --max-length.]`,
+    );
+  });
+
+  test("leaves completions half of what a model has where that is less than --max-length", () => {
+    expect(limitsWithin(limits(1024, 512), 2048)).toEqual(limits(1024, 512));
+    expect(limitsWithin(limits(1024, 512), 512)).toEqual(limits(512, 256));
+    expect(limitsWithin(limits(1024, 100), 512)).toEqual(limits(512, 100));
+  });
+
+  test("is what it would be if the model's positions were given as --max-length", () => {
+    const lengths = fc.integer({ min: 2, max: 3000 });
+    fc.assert(
+      fc.property(lengths, lengths, (maxLength, positions) => {
+        expect(limitsWithin(limitsOf({ maxLength }), positions)).toEqual(
+          limitsOf({ maxLength: Math.min(maxLength, positions) }),
+        );
+      }),
+    );
+  });
+});
 
 describe("a pair that is too long", () => {
   test("within the limit is untouched, however long its prompt", () => {
@@ -86,10 +124,6 @@ describe("a pair that is too long", () => {
     );
   });
 
-  test("keeps a token to score where the least prompt length would leave none", () => {
-    expect(cut(example(9, [6, 5]), limits(4, 8))).toMatchObject({ prompt: [6, 7, 8], completions: [[1000], [1000]] });
-  });
-
   test("is named by what is too long", () => {
     expect(tooLong(example(9, [2, 3]), limits(10, 5))).toMatchObject({ reason: "prompt too long" });
     expect(tooLong(example(5, [2, 6]), limits(10, 5))).toMatchObject({ reason: "completion too long" });
@@ -104,12 +138,13 @@ test("whatever the lengths: the limit holds, no completion is emptied, nothing i
     prompt: fc.integer({ min: 1, max: 60 }),
     completions: fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 4 }),
     maxLength: fc.integer({ min: 2, max: 80 }),
-    maxPromptLength: fc.integer({ min: 1, max: 80 }),
+    least: fc.integer({ min: 1, max: 79 }),
     head: fc.nat(5),
     tail: fc.nat(5),
   });
   fc.assert(
-    fc.property(lengths, ({ prompt: size, completions: sizes, maxLength, maxPromptLength, head, tail }) => {
+    fc.property(lengths, ({ prompt: size, completions: sizes, maxLength, least, head, tail }) => {
+      const maxPromptLength = Math.min(least, maxLength - 1);
       fc.pre(head + tail <= size);
       const before = example(size, sizes, head, tail);
       const limit = limits(maxLength, maxPromptLength);
@@ -128,7 +163,7 @@ test("whatever the lengths: the limit holds, no completion is emptied, nothing i
       expect(promptCut).toBe(prompt.length < size);
       expect(completionsCut).toBe(completions.some((ids, i) => ids.length < sizes[i]!));
       if (size + longest <= maxLength) expect(promptCut || completionsCut).toBe(false);
-      if (promptCut) expect(prompt.length).toBeGreaterThanOrEqual(Math.min(maxPromptLength, maxLength - 1));
+      if (promptCut) expect(prompt.length).toBeGreaterThanOrEqual(maxPromptLength);
       // Completions are cut only once the prompt is as short as it may be.
       if (completionsCut) expect(prompt.length).toBeLessThanOrEqual(Math.max(maxPromptLength, head + tail + 1));
     }),

@@ -68,6 +68,8 @@ function findingsOf(check: Check, rows: readonly InspectedRow[], heldOut: readon
 const summary = (findings: readonly Finding[]) =>
   findings.map(({ name, count, rows }) => [name, count, rows.map(({ origin }) => origin.line)]);
 
+const limits = { maxLength: 64, maxPromptLength: 24 };
+
 const checks = {
   duplicates,
   nearDuplicates,
@@ -77,7 +79,7 @@ const checks = {
   truncated,
   encoding,
   language,
-  missingEnds,
+  missingEnds: (named: number) => missingEnds(named, limits),
   chatTemplate,
 };
 
@@ -263,7 +265,7 @@ describe("languages", () => {
 
 describe("the end of a turn", () => {
   test("that is cut off is found", () => {
-    const found = findingsOf(missingEnds(5), [...clean, row(61, { ends: false, tokens: [900, 20] })]);
+    const found = findingsOf(missingEnds(5, limits), [...clean, row(61, { ends: false, tokens: [900, 20] })]);
     expect(summary(found)).toEqual([["completions without their end", 1, [61]]]);
     expect(found[0]!.rows[0]!.detail).toBe("chosen: 5 of 900 tokens left");
   });
@@ -297,13 +299,16 @@ describe("what the ledger has", () => {
   };
 
   test("becomes findings with a reason and what to do", () => {
-    const found = ledgerFindings({
-      ...ledger,
-      droppedBy: { "identical completions": tally },
-      shortenedBy: { "completion too long": { count: 1, rows: [] } },
-      specialTokens: { "<|im_end|>": { count: 4, rows: [] } },
-      boundaryMerged: { count: 8, rows: [] },
-    });
+    const found = ledgerFindings(
+      {
+        ...ledger,
+        droppedBy: { "identical completions": tally },
+        shortenedBy: { "completion too long": { count: 1, rows: [] } },
+        specialTokens: { "<|im_end|>": { count: 4, rows: [] } },
+        boundaryMerged: { count: 8, rows: [] },
+      },
+      limits,
+    );
     expect(found.map(({ name, level, share }) => [name, level, share])).toEqual([
       ["identical completions", "problem", 0.2],
       ["shortened: completion too long", "warning", 0.125],
@@ -312,10 +317,11 @@ describe("what the ledger has", () => {
     ]);
     expect(found[0]!.rows[0]).toEqual({ origin: { file: "rows.jsonl", line: 3 }, detail: tally.example });
     for (const { why, remedy } of found) expect([why, remedy]).not.toContain("");
+    expect(found[1]!.remedy).toMatch(/--max-length \(now 64\), lower --max-prompt-length \(now 24\)/);
   });
 
   test("is nothing where all is well", () => {
-    expect(ledgerFindings(ledger)).toEqual([]);
+    expect(ledgerFindings(ledger, limits)).toEqual([]);
   });
 });
 

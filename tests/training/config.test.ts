@@ -46,6 +46,14 @@ describe("defaults", () => {
     });
   });
 
+  it("leave a completion half of --max-length, however short that is", () => {
+    expect(resolveConfig(methods.dpo!, { ...needed, maxLength: 512 }).maxPromptLength).toBe(256);
+    expect(resolveConfig(methods.dpo!, { ...needed, maxLength: 512, maxPromptLength: 300 }).maxPromptLength).toBe(300);
+    expect(refusal({ maxLength: 256, maxPromptLength: 512 })).toMatch(
+      /--max-prompt-length 512 leaves a completion nothing/,
+    );
+  });
+
   it("have a learning rate for each kind of tuning", () => {
     expect(resolveConfig(methods.dpo!, { ...needed, tuning: "lora" }).learningRate).toBe(5e-5);
     expect(resolveConfig(methods.dpo!, { ...needed, tuning: "full" }).learningRate).toBe(1e-6);

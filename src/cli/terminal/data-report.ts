@@ -126,7 +126,7 @@ function lengthLines({ of, mean, percentiles, histogram }: LengthDistribution, p
 function fitLine({ shortened, limits, ledger, lengths }: DataReport): string {
   const whole = lengths.at(-1)!.percentiles;
   const fits = `--max-length ${whole[95]} would hold 95 % whole, ${whole[100]} all`;
-  return `  --max-length ${limits.maxLength} shortens ${formatCount(ledger.shortened)} of ${formatCount(ledger.used)} rows (${formatShare(shortened)}); ${fits}.`;
+  return `  --max-length ${limits.maxLength} (prompts to ${limits.maxPromptLength} at least) shortens ${formatCount(ledger.shortened)} of ${formatCount(ledger.used)} rows (${formatShare(shortened)}); ${fits}.`;
 }
 
 const MARKS: Readonly<Record<Level, Style>> = { problem: "red", warning: "yellow", note: "cyan" };

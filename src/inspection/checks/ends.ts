@@ -1,9 +1,10 @@
 /** Completions from which the model does not learn where to stop: their end token is cut off with the rest. */
 
+import type { LengthLimits } from "../../data/truncate.ts";
 import { type Check, Tally } from "../check.ts";
-import { CUT_ANSWERS } from "./ledger.ts";
+import { cutAnswersRemedy } from "./ledger.ts";
 
-export function missingEnds(named: number): Check {
+export function missingEnds(named: number, limits: LengthLimits): Check {
   const tally = new Tally(named);
   let rows = 0;
   return {
@@ -19,7 +20,7 @@ export function missingEnds(named: number): Check {
           name: "completions without their end",
           level: tally.count > rows / 10 ? "warning" : "note",
           why: "They are longer than the limit, and their end token is cut off with the rest: the model does not learn to end its turn from them.",
-          remedy: CUT_ANSWERS,
+          remedy: cutAnswersRemedy(limits),
         },
         rows,
       ),

@@ -2,6 +2,7 @@
 
 import type { LedgerReport } from "../../data/ledger.ts";
 import type { Cause } from "../../data/problem.ts";
+import type { LengthLimits } from "../../data/truncate.ts";
 import type { Finding, Level } from "../check.ts";
 
 interface Meaning {
@@ -16,8 +17,9 @@ const unreadable: Meaning = {
   remedy: "Mend the rows, or leave them out with --on-bad-row drop.",
 };
 /** What to do about answers that are cut off. */
-export const CUT_ANSWERS =
-  "Raise --max-length, lower --max-prompt-length so that prompts leave the answers more of it, or leave such rows out with --truncation drop.";
+export function cutAnswersRemedy({ maxLength, maxPromptLength }: LengthLimits): string {
+  return `Raise --max-length (now ${maxLength}), lower --max-prompt-length (now ${maxPromptLength}) so that prompts leave the answers more of it, or leave such rows out with --truncation drop.`;
+}
 
 const tooLong = {
   remedy: "Raise --max-length, or leave such rows out with --truncation drop.",
@@ -79,21 +81,25 @@ const other: Meaning = {
   remedy: "Mend or remove the rows; --on-bad-row error stops at the first.",
 };
 
-const shortened: Readonly<Record<string, Meaning>> = {
-  "prompt too long": {
-    level: "note",
-    why: "The beginning of the prompt is cut off, its system turn kept: the answer may speak of what is no longer there.",
-    ...tooLong,
-  },
-  "completion too long": {
-    level: "warning",
-    why: "The end of the answer is cut off: nothing is learned from it.",
-    remedy: CUT_ANSWERS,
-  },
-};
+/** What it means that rows are cut, by what of them is. */
+function meaningOfCuts(limits: LengthLimits): Readonly<Record<string, Meaning>> {
+  return {
+    "prompt too long": {
+      level: "note",
+      why: `The beginning of the prompt is cut off, its system turn kept, down to ${limits.maxPromptLength} tokens where it must be: the answer may speak of what is no longer there.`,
+      ...tooLong,
+    },
+    "completion too long": {
+      level: "warning",
+      why: "The end of the answer is cut off: nothing is learned from it.",
+      remedy: cutAnswersRemedy(limits),
+    },
+  };
+}
 
-export function ledgerFindings(report: LedgerReport): Finding[] {
+export function ledgerFindings(report: LedgerReport, limits: LengthLimits): Finding[] {
   const { read, used } = report;
+  const shortened = meaningOfCuts(limits);
   const of = (total: number, name: string, tally: LedgerReport["droppedBy"][string], meaning: Meaning): Finding => ({
     ...meaning,
     name,

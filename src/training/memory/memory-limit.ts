@@ -2,7 +2,7 @@
 
 import type { TokenizedExample } from "../../data/example.ts";
 import { longestSequence, packedLength } from "../../data/microbatch.ts";
-import { shorten } from "../../data/truncate.ts";
+import { limitsWithin, shorten } from "../../data/truncate.ts";
 import { ConfigError } from "../../errors.ts";
 import type { LanguageModel } from "../../models/index.ts";
 import { parameterCount } from "../../models/weights.ts";
@@ -105,7 +105,7 @@ function halvesOf(length: number): number[] {
 function shortened(example: TokenizedExample, maxLength: number, config: TrainingConfig): TokenizedExample {
   const { prompt, completions } = shorten(
     { ...example, fixed: () => ({ head: 0, tail: 0 }) },
-    { maxLength, maxPromptLength: Math.min(config.maxPromptLength, maxLength - 1) },
+    limitsWithin(config, maxLength),
   );
   const scored = example.scored?.map((flags, i) => flags.subarray(0, completions[i]!.length));
   return { ...example, prompt, completions, ...(scored && { scored }) };
