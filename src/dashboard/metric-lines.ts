@@ -8,7 +8,8 @@ import { type Column, Table } from "./table.ts";
 /** Kinds of lines that are remembered: of training and of evaluation, with and without what is not always measured. */
 const MOST_TEMPLATES = 16;
 const [OPEN, CLOSE] = [123, 125];
-const AXES: ReadonlySet<string> = new Set(["step", "time", "examples"]);
+/** Read whatever is wanted: the axes, and what tells a training step's line from an evaluation's. */
+const ALWAYS: readonly string[] = ["step", "time", "examples", "loss"];
 
 /** What a line begins with before each of its numbers, as bytes in latin1, and where the numbers go. */
 interface Template {
@@ -16,6 +17,8 @@ interface Template {
   /** Undefined for numbers that nobody wants. */
   readonly columns: readonly (Column | undefined)[];
   readonly table: Table;
+  /** Whether it has a number for all that is wanted: then a line that has them at its places hides none under a name that nobody wants. */
+  readonly complete: boolean;
 }
 
 /** Text of a log decoded as latin1: a character a byte. */
@@ -28,9 +31,12 @@ export class MetricLines {
   /** Lines that are no JSON object with a step. */
   broken = 0;
   private readonly templates: Template[] = [];
+  private readonly wanted: ReadonlySet<string> | undefined;
 
-  /** `wanted` are the names whose numbers are read, besides those of the axes; all if not given. */
-  constructor(private readonly wanted?: ReadonlySet<string>) {}
+  /** `wanted` are the names whose numbers are read, besides the loss and those of the axes; all if not given. */
+  constructor(wanted?: Iterable<string>) {
+    this.wanted = wanted && new Set([...wanted, ...ALWAYS]);
+  }
 
   get bytes(): number {
     return this.training.bytes + this.evaluation.bytes;
@@ -71,29 +77,33 @@ export class MetricLines {
     table.endRow();
     const parts = line.match(/[{,]"(?:[^"\\]|\\.)*":/g) ?? [];
     const plain = parts.length === names.length && names.every((name, i) => nameIn(parts[i]!) === name);
-    if (plain && this.templates.length < MOST_TEMPLATES) this.templates.push({ parts, columns, table });
+    if (!plain || this.templates.length >= MOST_TEMPLATES) return;
+    const read = new Set(names.filter((_, i) => columns[i] !== undefined));
+    const complete = [...(this.wanted ?? [])].every((name) => read.has(name));
+    this.templates.push({ parts, columns, table, complete });
   }
 
   private columnOf(table: Table, name: string, value: unknown): Column | undefined {
     if (typeof value !== "number" && value !== null) return undefined;
-    const wanted = this.wanted === undefined || this.wanted.has(name) || AXES.has(name);
-    return wanted ? table.column(name) : undefined;
+    return this.wanted?.has(name) === false ? undefined : table.column(name);
   }
 }
 
-/** Reads a line by a template. False where it is another; what was set is then to be dropped. */
-function fill({ parts, columns, table }: Template, text: ByteText, start: number, end: number): boolean {
+/**
+ * Reads a line by a template. False where it is another; what was set is then to be dropped. What nobody wants is passed over from
+ * comma to comma where the template has all that is wanted.
+ */
+function fill({ parts, columns, table, complete }: Template, text: ByteText, start: number, end: number): boolean {
   if (text.charCodeAt(start) !== OPEN || text.charCodeAt(end - 1) !== CLOSE) return false;
   let at = start;
   for (let i = 0; i < parts.length; i++) {
-    const part = parts[i]!;
-    if (!text.startsWith(part, at)) return false;
-    at += part.length;
-    const stop = i === parts.length - 1 ? end - 1 : text.indexOf(",", at);
-    if (stop <= at || stop >= end) return false;
     const column = columns[i];
+    if ((column !== undefined || !complete) && !text.startsWith(parts[i]!, at)) return false;
+    const from = at + (column === undefined ? 1 : parts[i]!.length);
+    const stop = i === parts.length - 1 ? end - 1 : text.indexOf(",", from);
+    if (stop <= from || stop >= end) return false;
     if (column !== undefined) {
-      const written = text.slice(at, stop);
+      const written = text.slice(from, stop);
       const value = Number(written);
       // null is a number that was not finite; whatever else is no number is for JSON.parse to say.
       if (Number.isNaN(value) && written !== "null") return false;

@@ -12,8 +12,8 @@ const { at } = scratchFolder();
 const file = at("metrics.jsonl");
 beforeEach(() => rmSync(file, { force: true }));
 
-const read = (text: string) => {
-  const lines = new MetricLines();
+const read = (text: string, wanted?: ReadonlySet<string>) => {
+  const lines = new MetricLines(wanted);
   lines.add(Buffer.from(text).toString("latin1"));
   return lines;
 };
@@ -45,6 +45,28 @@ describe("a line", () => {
             expect([...table.values(column)!]).toEqual(expected);
           }
         }
+      }),
+    );
+  });
+
+  it("has the same numbers where the others are not wanted, whatever these are", () => {
+    const text = fc.string({ maxLength: 8, unit: fc.constantFrom(",", '"', ":", "{", "}", "x", ',"kl":1') });
+    const other = fc.oneof(
+      { weight: 3, arbitrary: number },
+      { weight: 1, arbitrary: fc.oneof(text, fc.array(number)) },
+    );
+    const places = { time: number, examples: number };
+    const named = fc.oneof(
+      fc.record({ a: other, loss: number, b: other, kl: number, c: other, ...places }),
+      fc.record({ a: other, loss: number, b: other, kl: number, c: other, ...places }, { requiredKeys: [] }),
+    );
+    fc.assert(
+      fc.property(fc.array(named, { maxLength: 20 }), (lines) => {
+        const log = jsonLines([...lines, ...lines].map((values, step) => ({ step, ...values })));
+        const [all, some] = [read(log), read(log, new Set(["kl"]))];
+        expect(some.training.rows).toBe(all.training.rows);
+        expect(some.evaluation.rows).toBe(all.evaluation.rows);
+        for (const column of ["step", "kl"]) expect(some.training.values(column)).toEqual(all.training.values(column));
       }),
     );
   });
@@ -140,12 +162,12 @@ describe("the log of a run", () => {
     expect(log.lines.broken).toBe(1);
   });
 
-  it("gives the numbers alone that are asked for, and its axes", async () => {
+  it("gives the numbers alone that are asked for, the loss, and its axes", async () => {
     writeFileSync(file, jsonLines([evaluationLine(0), stepLine(1), stepLine(2), evaluationLine(2), stepLine(3)]));
     const log = new MetricLog(file, { wanted: new Set(["rewards/margins"]) });
     await log.catchUp();
     const { training, evaluation } = log.lines;
-    expect(training.names.toSorted()).toEqual(["examples", "rewards/margins", "step", "time"]);
+    expect(training.names.toSorted()).toEqual(["examples", "loss", "rewards/margins", "step", "time"]);
     expect([...training.values("rewards/margins")!]).toEqual([0.01, 0.02, 0.03]);
     expect(evaluation.rows).toBe(2);
   });
