@@ -14,6 +14,9 @@ export interface ByteSource extends Disposable {
   readInto(target: Uint8Array, position: number): void;
 }
 
+/** Files by their paths that are read from elsewhere, as those that are still on their way to their places. */
+export type FilesElsewhere = ReadonlyMap<string, ByteSource>;
+
 /** Bytes in memory, read as those of a file. */
 export function bytesInMemory(path: string, bytes: Uint8Array): ByteSource {
   return {

@@ -1,6 +1,7 @@
 /** A GGUF file, or the parts of one that was split, presented as the Hugging Face checkpoint that it was converted from. */
 import { existsSync } from "node:fs";
 import { CheckpointError } from "../errors.ts";
+import type { ByteSource, FilesElsewhere } from "./bytes.ts";
 import type { Checkpoint, JsonObject, TensorInfo, TokenizerFiles } from "./checkpoint.ts";
 import { BLOCK_LAYOUTS } from "./dequantize.ts";
 import { RandomAccessFile } from "./files.ts";
@@ -19,15 +20,16 @@ const CHUNK_VALUES = 2 ** 20;
  * Opens a GGUF file; of a split one any part opens all. Throws CheckpointError before any weight is read where the file or its
  * architecture is not supported, or a part is missing.
  */
-export function openGguf(path: string): Checkpoint {
-  const files: RandomAccessFile[] = [];
+export function openGguf(path: string, elsewhere: FilesElsewhere = new Map()): Checkpoint {
+  const files: ByteSource[] = [];
   const open = (part: string): GgufPart => {
-    const file = new RandomAccessFile(part);
+    const file = elsewhere.get(part) ?? new RandomAccessFile(part);
     files.push(file);
     return { file, header: readGgufHeader(file) };
   };
+  const has = (part: string) => elsewhere.has(part) || existsSync(part);
   try {
-    return new GgufCheckpoint(path, openParts(path, open));
+    return new GgufCheckpoint(path, openParts(path, has, open));
   } catch (error) {
     for (const file of files) file[Symbol.dispose]();
     throw error;
@@ -35,12 +37,16 @@ export function openGguf(path: string): Checkpoint {
 }
 
 interface GgufPart {
-  readonly file: RandomAccessFile;
+  readonly file: ByteSource;
   readonly header: GgufHeader;
 }
 
 /** The file alone, or all parts of a split one, the first first: it has the settings. */
-function openParts(path: string, open: (path: string) => GgufPart): readonly GgufPart[] {
+function openParts(
+  path: string,
+  has: (path: string) => boolean,
+  open: (path: string) => GgufPart,
+): readonly GgufPart[] {
   const given = open(path);
   const count = new GgufMetadata(path, given.header.metadata).natural("split.count") ?? 1;
   if (count <= 1) return [given];
@@ -50,13 +56,13 @@ function openParts(path: string, open: (path: string) => GgufPart): readonly Ggu
       `${path}: is one of ${count} parts, but its name does not say which; give it the name that it had, which ends in ${partEnding(1, count)}.`,
     );
   }
-  const missing = names.find((name) => !existsSync(name));
+  const missing = names.find((name) => !has(name));
   if (missing !== undefined) {
     throw new CheckpointError(
       `${path}: is one of ${count} parts, and the part ${missing} is missing. Copy or download it too.`,
     );
   }
-  const parts = names.map((name, _i) => (name === path ? given : open(name)));
+  const parts = names.map((name) => (name === path ? given : open(name)));
   checkParts(parts, count);
   return parts;
 }
@@ -86,7 +92,7 @@ function checkParts(parts: readonly GgufPart[], count: number): void {
 
 /** A tensor as a file has it, and how it lies there. */
 interface StoredTensor {
-  readonly file: RandomAccessFile;
+  readonly file: ByteSource;
   readonly tensor: GgufTensor;
   readonly layout: TensorLayout | undefined;
 }
@@ -172,7 +178,7 @@ function generationConfigOf(metadata: GgufMetadata): JsonObject {
 }
 
 /** Reads a tensor as float32 in the file's own row order, a chunk of whole blocks at a time. */
-function dequantizeTensor(file: RandomAccessFile, tensor: GgufTensor): Float32Array<ArrayBuffer> {
+function dequantizeTensor(file: ByteSource, tensor: GgufTensor): Float32Array<ArrayBuffer> {
   const { blockValues, blockBytes, dequantize } = BLOCK_LAYOUTS[tensor.storage];
   const values = new Float32Array(((tensor.end - tensor.begin) / blockBytes) * blockValues);
   const scratch = new Uint8Array((Math.min(values.length, CHUNK_VALUES) / blockValues) * blockBytes);

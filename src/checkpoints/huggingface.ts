@@ -1,6 +1,7 @@
 /** Hugging Face model folders: opened for reading, and written whole or not at all. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import type { FilesElsewhere } from "./bytes.ts";
 import type { Checkpoint, Json, JsonObject, TokenizerFiles } from "./checkpoint.ts";
 import { RandomAccessFile, readWholeFile, writeFileWhole } from "./files.ts";
 import { writeFolderWhole } from "./folders.ts";
@@ -8,15 +9,15 @@ import { openModelFiles } from "./model-files.ts";
 import { type FloatType, type SafetensorsOptions, type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
 
 /** Opens a model folder. Throws CheckpointError when a file is missing, broken, or disagrees with another. */
-export function openFolder(folder: string): Checkpoint {
+export function openFolder(folder: string, elsewhere: FilesElsewhere = new Map()): Checkpoint {
   const path = (name: string) => join(folder, name);
   return openModelFiles({
     source: folder,
     path,
     names: () => readdirSync(folder),
-    has: (name) => existsSync(path(name)),
+    has: (name) => elsewhere.has(path(name)) || existsSync(path(name)),
     read: (name) => readWholeFile(path(name)),
-    open: (name) => new RandomAccessFile(path(name)),
+    open: (name) => elsewhere.get(path(name)) ?? new RandomAccessFile(path(name)),
   });
 }
 

@@ -1,6 +1,7 @@
 /** One way in for every model file format: a Hugging Face folder or a GGUF file, told apart by what is there. */
 import { statSync } from "node:fs";
 import { CheckpointError } from "../errors.ts";
+import type { FilesElsewhere } from "./bytes.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { RandomAccessFile, systemReason } from "./files.ts";
 import { openGguf } from "./gguf.ts";
@@ -8,6 +9,12 @@ import { openFolder } from "./huggingface.ts";
 
 /** Opens a model for reading; no weight is read yet. Throws CheckpointError when it is missing, damaged or not supported. */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  return openModel(path);
+}
+
+/** As openCheckpoint, of files some of which may be elsewhere. */
+export function openModel(path: string, elsewhere?: FilesElsewhere): Checkpoint {
+  if (elsewhere?.has(path)) return openGguf(path, elsewhere);
   let isFolder: boolean;
   try {
     isFolder = statSync(path).isDirectory();
@@ -16,8 +23,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
       `${path}: can't be opened (${systemReason(error)}). Give a model folder or a .gguf file.`,
     );
   }
-  if (isFolder) return openFolder(path);
-  if (path.endsWith(".gguf") || beginsWithGguf(path)) return openGguf(path);
+  if (isFolder) return openFolder(path, elsewhere);
+  if (path.endsWith(".gguf") || beginsWithGguf(path)) return openGguf(path, elsewhere);
   throw new CheckpointError(
     path.endsWith(".safetensors")
       ? `${path}: holds weights only; give the folder that it is in, which has config.json and tokenizer.json too.`

@@ -1,9 +1,8 @@
 /** A model opened for use, with or without an adapter: text in, text out. */
 
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
-import { type HubOptions, resolveAdapter, resolveModel } from "../hub/index.ts";
+import { findModel, type HubOptions, resolveAdapter } from "../hub/index.ts";
 import {
   checkpointParameters,
   type LanguageModel,
@@ -66,14 +65,15 @@ export async function openModel(
   scores: ScoreKind,
   { adapter, threads, force = false, memoryLimit, hub }: LoadModelOptions,
 ): Promise<OpenedModel> {
-  const found = await resolveModel(path, hub);
-  const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
-  using checkpoint = await openCheckpoint(found.path);
+  const found = await findModel(path, hub);
+  using checkpoint = found.checkpoint;
   const model = modelFor(checkpoint);
   if (scores === "reward") refuseLanguageModel(model, path);
   else refuseRewardModel(model, path);
   if (!force) refuseLargeModel(model, path, memoryLimit ?? availableMemory());
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
+  const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
+  await found.fetchWeights();
   const weights = loadWeights(checkpoint, model);
   const base = { parameters: checkpointParameters(model.weights), weights };
   const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;

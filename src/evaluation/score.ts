@@ -11,7 +11,7 @@ import { longestSequence, packExamples, scoreInMicroBatches } from "../data/micr
 import { refuseWeights } from "../data/sources.ts";
 import { limitsOf } from "../data/truncate.ts";
 import { DataError } from "../errors.ts";
-import { datasetFinder } from "../hub/index.ts";
+import { datasetFinder, type HubOptions } from "../hub/index.ts";
 import { rotaryInputValues } from "../models/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -82,15 +82,16 @@ const windowSize = 64;
 
 /**
  * Scores the completions of preference pairs, and hands each score to `onScore` in the order of the files, chosen first.
- * `onStart` is called once before. Throws ConfigError, CheckpointError, DataError or HubError.
+ * `onStart` is called once before; `hub` says how what is named on the hub is fetched. Throws ConfigError, CheckpointError, DataError or HubError.
  */
 export async function score(
   options: ScoreOptions,
   onScore: (score: Score) => void,
   onStart?: (summary: ScoreSummary) => void,
+  hub?: HubOptions,
 ): Promise<ScoreSummary> {
   const settings = parseSettings(scoreSchema, options);
-  const model = await openModel(settings.model, "log-probability", settings);
+  const model = await openModel(settings.model, "log-probability", { ...settings, hub });
   return scoreWith(model, settings, (completion, logp) => onScore({ ...completion, logp }), onStart);
 }
 
@@ -99,9 +100,10 @@ export async function scoreRewards(
   options: RewardScoreOptions,
   onScore: (score: RewardScore) => void,
   onStart?: (summary: ScoreSummary) => void,
+  hub?: HubOptions,
 ): Promise<ScoreSummary> {
   const settings = parseSettings(rewardScoreSchema, options);
-  const model = await openModel(settings.model, "reward", settings);
+  const model = await openModel(settings.model, "reward", { ...settings, hub });
   return scoreWith(model, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
 }
 

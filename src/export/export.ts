@@ -6,13 +6,12 @@ import { z } from "zod";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { refuseTaken } from "../checkpoints/folders.ts";
 import { writeCheckpoint } from "../checkpoints/huggingface.ts";
-import { openCheckpoint } from "../checkpoints/open.ts";
 import { type LoraAdapter, readAdapter, writeAdapter } from "../checkpoints/peft.ts";
 import type { WritableType } from "../checkpoints/quantize.ts";
 import type { TensorSource } from "../checkpoints/safetensors-writer.ts";
 import { commandLine } from "../command-line.ts";
 import { ConfigError, RunError } from "../errors.ts";
-import { type HubOptions, resolveAdapter, resolveModel } from "../hub/index.ts";
+import { findModel, type HubOptions, resolveAdapter } from "../hub/index.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { mergedWeights, refuseForeignAdapter } from "../models/merge.ts";
 import { parseSettings } from "../parse-settings.ts";
@@ -70,7 +69,8 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
   const source = sourceOf(settings);
   if (settings.format === "gguf") refuseExistingFile(settings.output);
   else refuseTaken(settings.output);
-  using checkpoint = await openCheckpoint((await resolveModel(source.model, hub)).path);
+  const found = await findModel(source.model, hub);
+  using checkpoint = found.checkpoint;
   const model = modelFor(checkpoint);
   const adapter =
     source.adapter === undefined ? undefined : readAdapter((await resolveAdapter(source.adapter, hub)).path);
@@ -79,6 +79,7 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
     exportAdapter(output, model, source, adapter);
     return { output };
   }
+  await found.fetchWeights();
   const weights = mergedWeights(checkpoint, model, adapter);
   // The check has them all in memory anyway, and merging takes as long as the rest.
   const tensors = adapter ? weights.map(remembered) : weights;

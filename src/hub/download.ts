@@ -23,11 +23,15 @@ import type { Session } from "./session.ts";
 /** The status of an answer to a range that does not exist. */
 const OUT_OF_RANGE = 416;
 
-interface Download {
+/** A file on the hub, and where it is asked for. */
+export interface RemoteSource {
   readonly session: Session;
   readonly subject: Subject;
   readonly url: string;
   readonly file: RemoteFile;
+}
+
+interface Download extends RemoteSource {
   /** Called with the number of its bytes that are there. */
   readonly onBytes: (done: number) => void;
 }
@@ -72,19 +76,33 @@ async function fill(partial: PartialBlob, download: Download): Promise<void> {
   );
 }
 
-/** Transfers until the file has its size, again after each failure that something had arrived before. */
+/** Transfers until the file has its size. */
 async function receive(partial: PartialBlob, download: Download): Promise<void> {
-  const { session, subject, file, onBytes } = download;
-  let repetition = 0;
+  const { file, onBytes } = download;
   onBytes(partial.size);
-  while (partial.size < file.size) {
-    const before = partial.size;
+  if (partial.size === file.size) return;
+  await persistently(
+    download,
+    () => partial.size,
+    () => transfer(partial, download),
+  );
+}
+
+/** Tries until it succeeds, again after each failure that something had arrived before. */
+async function persistently(
+  { session, subject, file }: RemoteSource,
+  arrived: () => number,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  let repetition = 0;
+  for (;;) {
+    const before = arrived();
     try {
-      await transfer(partial, download);
+      return await attempt();
     } catch (error) {
       session.signal?.throwIfAborted();
       if (error instanceof HubError) throw error;
-      repetition = partial.size > before ? 1 : repetition + 1;
+      repetition = arrived() > before ? 1 : repetition + 1;
       const reason = `the transfer of ${file.path} was interrupted: ${networkReason(error)}`;
       if (repetition > MAX_REPETITIONS) {
         throw new HubError(`${subject.name}: ${reason}. What has arrived is kept; the same command goes on with it.`);
@@ -95,22 +113,63 @@ async function receive(partial: PartialBlob, download: Download): Promise<void> 
 }
 
 /** One request, for what is missing. */
-async function transfer(partial: PartialBlob, { session, subject, url, file, onBytes }: Download): Promise<void> {
-  const stalled = new AbortController();
-  const headers = { "accept-encoding": "identity", ...(partial.size > 0 && { range: `bytes=${partial.size}-` }) };
-  const response = await fetchAbout(session, subject, [OUT_OF_RANGE])(url, { headers, signal: stalled.signal });
-  const timer = setTimeout(() => stalled.abort(new Error("nothing arrived any more")), session.settings.stallTimeout);
-  try {
-    const start = response.status === 200 ? 0 : firstByte(response);
+async function transfer(partial: PartialBlob, download: Download): Promise<void> {
+  const { file, onBytes } = download;
+  const range = partial.size > 0 ? `bytes=${partial.size}-` : undefined;
+  await request(download, range, async (start, chunks) => {
     if (start !== partial.size) await partial.restart();
     if (start !== partial.size) throw new Error("it was answered with another range");
-    for await (const bytes of response.body ?? []) {
-      timer.refresh();
+    for await (const bytes of chunks) {
       await partial.append(bytes);
       onBytes(partial.size);
       if (partial.size > file.size) break;
     }
     if (partial.size < file.size) throw new Error("the connection ended early");
+  });
+}
+
+/** The bytes of a file from `begin` to before `end`, which are not kept in the cache, nor checked by a hash. Throws HubError. */
+export async function downloadRange(source: RemoteSource, begin: number, end: number): Promise<Uint8Array> {
+  const wanted = new Uint8Array(end - begin);
+  let done = 0;
+  await persistently(
+    source,
+    () => done,
+    () =>
+      request(source, `bytes=${begin + done}-${end - 1}`, async (start, chunks) => {
+        let at = start - begin; // Before what is missing where the whole file is sent, whatever the range.
+        if (!(at <= done)) throw new Error("it was answered with another range");
+        for await (const bytes of chunks) {
+          const missing = bytes.subarray(Math.max(0, done - at), Math.max(0, wanted.length - at));
+          wanted.set(missing, done);
+          done += missing.length;
+          at += bytes.length;
+          if (done === wanted.length) return;
+        }
+        throw new Error("the connection ended early");
+      }),
+  );
+  return wanted;
+}
+
+/** One request: `use` gets the position of the first byte that is sent, and the bytes as they arrive. */
+async function request(
+  { session, subject, url }: RemoteSource,
+  range: string | undefined,
+  use: (start: number, chunks: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<void> {
+  const stalled = new AbortController();
+  const headers = { "accept-encoding": "identity", ...(range !== undefined && { range }) };
+  const response = await fetchAbout(session, subject, [OUT_OF_RANGE])(url, { headers, signal: stalled.signal });
+  const timer = setTimeout(() => stalled.abort(new Error("nothing arrived any more")), session.settings.stallTimeout);
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for await (const bytes of response.body ?? []) {
+      timer.refresh();
+      yield bytes;
+    }
+  }
+  try {
+    await use(response.status === 200 ? 0 : firstByte(response), chunks());
   } finally {
     clearTimeout(timer);
     stalled.abort();

@@ -1,15 +1,17 @@
 /** A repository of the hub at one commit: which files it has, and a folder on this machine that has those that are needed. */
 
 import { existsSync, mkdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { HubError } from "../errors.ts";
+import { ArrivingFile } from "./arriving.ts";
 import { etagOf, type RemoteFile, RepoCache, written } from "./cache.ts";
-import { downloadBlob } from "./download.ts";
-import { fetchAbout, type Subject, Unreachable } from "./request.ts";
+import { downloadBlob, type RemoteSource } from "./download.ts";
+import { fetchAbout, Unreachable } from "./request.ts";
 import { isCommit, pathOf, type RepoReference, type Session } from "./session.ts";
 import { likeCached } from "./spelling.ts";
 
 /** Files that are downloaded at once. */
-const PARALLEL_DOWNLOADS = 4;
+export const PARALLEL_DOWNLOADS = 4;
 /** A listing without end must not fill the memory; the hub advises against more than 100,000 files in a repository. */
 const MOST_FILES = 1_000_000;
 
@@ -136,10 +138,7 @@ export class Snapshot {
 
   /** Makes sure that these files are in the folder. Throws HubError. */
   async fetch(paths: readonly string[]): Promise<void> {
-    const missing = [...new Set(paths)].filter(
-      (path) => !this.cache.has(this.commit, path, this.files.get(path)?.size),
-    );
-    const files = missing.map((path) => this.files.get(path) ?? this.absent(path));
+    const files = [...new Set(paths)].filter((path) => !this.has(path)).map((path) => this.fileOf(path));
     if (files.length === 0) return;
     if (this.cutOff !== undefined) {
       const names = files.map(({ path }) => path).join(", ");
@@ -153,20 +152,36 @@ export class Snapshot {
     });
   }
 
-  private absent(path: string): never {
+  /** Whether a file is in the folder. */
+  has(path: string): boolean {
+    return this.cache.has(this.commit, path, this.files.get(path)?.size);
+  }
+
+  /** A file that is read by ranges from the hub for as long as it is not in the folder. Throws HubError. */
+  arriving(path: string): ArrivingFile {
+    return new ArrivingFile(join(this.folder, ...path.split("/")), this.source(this.fileOf(path)));
+  }
+
+  private fileOf(path: string): RemoteFile {
+    const file = this.files.get(path);
+    if (file) return file;
     throw new HubError(`${this.reference.name}: has no file ${JSON.stringify(path)} at commit ${this.commit}.`);
   }
 
   private async download(file: RemoteFile, onBytes: (done: number) => void): Promise<void> {
-    const { session, reference, cache, commit } = this;
+    const { reference, cache, commit } = this;
     if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(etagOf(file))) {
       throw new HubError(`${reference.name}: the hub lists ${file.path} without a hash that it could be checked by.`);
     }
-    const subject: Subject = { ...reference, file: file.path };
+    await downloadBlob(cache.blob(etagOf(file)), { ...this.source(file), onBytes });
+    cache.link(commit, file);
+  }
+
+  private source(file: RemoteFile): RemoteSource {
+    const { session, reference, commit } = this;
     const path = file.path.split("/").map(encodeURIComponent).join("/");
     const url = `${session.settings.endpoint}/${pathOf(reference.kind, reference.name)}/resolve/${commit}/${path}`;
-    await downloadBlob(cache.blob(etagOf(file)), { session, subject, url, file, onBytes });
-    cache.link(commit, file);
+    return { session, subject: { ...reference, file: file.path }, url, file };
   }
 
   private refuseWithoutRoom(files: readonly RemoteFile[]): void {
@@ -205,7 +220,11 @@ export class Snapshot {
 }
 
 /** Runs `use` on each item, some of them at once. The first failure stops what has not begun, and is thrown when the others have ended. */
-async function inParallel<T>(items: readonly T[], width: number, use: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  use: (item: T) => Promise<void>,
+): Promise<void> {
   const waiting = [...items];
   const failures: unknown[] = [];
   const work = async () => {

@@ -1,14 +1,13 @@
 /** What is in preference files, before anything is trained on them: what will be used, how long it is, and what is wrong with it. */
 
 import { z } from "zod";
-import { openCheckpoint } from "../checkpoints/open.ts";
 import { pairings } from "../data/derive.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
 import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { scores } from "../data/texts.ts";
 import { type LengthLimits, limitsOf, limitsWithin, type Truncation } from "../data/truncate.ts";
-import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
+import { datasetFinder, findModel, type HubOptions, withoutCacheFolders } from "../hub/index.ts";
 import { modelFor } from "../models/index.ts";
 import { type MethodName, objectivesOf } from "../objectives/index.ts";
 import { parseSettings } from "../parse-settings.ts";
@@ -84,13 +83,17 @@ export interface DataReport {
 /** Called now and then with the number of rows seen. */
 type OnRows = (rows: number) => void;
 
-/** Reads all rows once. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
-export async function inspectData(settings: DataInspectionOptions, onRows: OnRows = () => {}): Promise<DataReport> {
+/** Reads all rows once, and no weights. Throws PreftuneError for a model or a file that can't be opened, and where no row can be used. */
+export async function inspectData(
+  settings: DataInspectionOptions,
+  onRows: OnRows = () => {},
+  hub: HubOptions = {},
+): Promise<DataReport> {
   const asked = parseSettings(z.strictObject(dataInspectionShape), settings);
   const { method, show, examples: named } = asked;
   refuseDropWithoutUse(asked.drop, asked.evalData);
   const given = limitsOf(asked);
-  using checkpoint = await openCheckpoint(asked.model);
+  using checkpoint = (await findModel(asked.model, hub)).checkpoint;
   const limits = limitsWithin(given, modelFor(checkpoint).maxPositions);
   const options = { ...asked, ...limits };
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);

@@ -1,7 +1,7 @@
 /** What a model is, and what training it will take: nothing of its weights is read. */
 
 import { z } from "zod";
-import { openCheckpoint } from "../checkpoints/open.ts";
+import { findModel, type HubOptions } from "../hub/index.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
@@ -68,9 +68,10 @@ export interface TrainingEstimate {
 export async function inspectModel(
   given: ModelInspectionOptions,
   onStage: (text: string) => void = () => {},
+  hub: HubOptions = {},
 ): Promise<ModelReport> {
   const options = parseSettings(z.strictObject(modelInspectionShape), given);
-  using checkpoint = await openCheckpoint(options.model);
+  using checkpoint = (await findModel(options.model, hub)).checkpoint;
   const model = modelFor(checkpoint);
   const dtypes: Record<string, number> = {};
   for (const [name, shape] of model.weights) {

@@ -5,7 +5,6 @@
 
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { openCheckpoint } from "../checkpoints/open.ts";
 import { readAdapter } from "../checkpoints/peft.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
 import { refuseDropWithoutUse } from "../data/repeats.ts";
@@ -13,7 +12,7 @@ import { refuseWeights } from "../data/sources.ts";
 import { limitsWithin } from "../data/truncate.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
 import { ConfigError } from "../errors.ts";
-import { datasetFinder, withoutCacheFolders } from "../hub/index.ts";
+import { datasetFinder, findModel, withoutCacheFolders } from "../hub/index.ts";
 import { type LanguageModel, modelFor, refuseRewardModel, withRewardHead } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -79,16 +78,19 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
   else RunDirectory.refuseExisting(asked.output);
 
   observer?.onStage?.("opening");
-  const { pinned, local } = await fetchSources(asked, { observer: observer?.onHub?.bind(observer), signal });
+  const hub = { observer: observer?.onHub?.bind(observer), signal };
+  const found = await findModel(asked.model, hub);
+  using base = found.checkpoint;
+  const sources = await fetchSources(asked, hub);
+  const pinned = { model: found.reference, ...sources.pinned };
   const config = { ...asked, ...pinned };
-  using base = await openCheckpoint(local.model);
   const checkpoint = objective.scores === "reward" ? withRewardHead(base, modelFor(base), config.seed) : base;
   const model = modelFor(checkpoint);
   if (objective.scores !== "reward") refuseRewardModel(model, config.model);
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   if (config.adapter !== undefined && config.tuning === "full")
     throw new ConfigError("--adapter continues an adapter, so it can't go with --tuning full.");
-  const adapter = local.adapter === undefined ? undefined : readAdapter(local.adapter);
+  const adapter = sources.adapter === undefined ? undefined : readAdapter(sources.adapter);
   observer?.onStage?.("reading");
   const opened = { checkpoint, model, tokenizer, ...(await loadData(config, objective, model, tokenizer)) };
   const shape = startingShape(config, model, adapter);
@@ -96,6 +98,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
   const planned = planRun(config, { shape, step, objective, mixup, ...opened });
   const available = control.memoryLimit ?? availableMemory();
   if (!force) refuseLack(planned, available);
+  await found.fetchWeights();
 
   using run = resume ? RunDirectory.resume(config.output, config) : RunDirectory.create(config.output, config);
   try {

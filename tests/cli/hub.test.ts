@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { HubError } from "../../src/errors.ts";
 import { dpo } from "../../src/training/tuners.ts";
 import { TestHub, TOKEN } from "../hub/server.ts";
+import { hugeConfig, hugeWeights } from "../support/huge-model.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 import { preftune } from "./support.ts";
@@ -92,6 +93,26 @@ describe("names on the hub", () => {
       "models--org--adapter",
       "models--org--tiny",
     ]);
+  });
+
+  test("of models that there is no memory for end the command before their weights are downloaded", async () => {
+    const texts = filesIn(at("model"));
+    const config = JSON.stringify(hugeConfig);
+    hub.commit("org/huge", { ...texts, "config.json": config, "model.safetensors": hugeWeights() });
+    const words = ["--model", "org/huge", "--data", at("train.jsonl"), "--output", at("refused")];
+    for (const command of ["dpo", "reward", "score"]) {
+      const { code, err } = await preftune(command, ...words);
+      expect(err).toMatch(
+        /^preftune: (hf:)?org\/huge.* 11\d\d\.\d GB .* are available\. .* --force tries it as it is\.\n$/,
+      );
+      expect(code).toBe(2);
+      expect(existsSync(at("refused"))).toBe(false);
+    }
+    const cached = readdirSync(at("home", "hub", "models--org--huge"), { recursive: true, encoding: "utf8" });
+    expect(cached.filter((name) => /model\.safetensors|incomplete/.test(name))).toEqual([]);
+    const forced = await preftune("dpo", ...words, "--force");
+    expect(forced).toMatchObject({ code: 1, err: expect.stringContaining("but the disk of") });
+    expect(existsSync(at("refused"))).toBe(false);
   });
 
   test("are not waited for when the command is stopped, and leave no run", async () => {

@@ -2,7 +2,7 @@
 
 import { closeSync, existsSync, ftruncateSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { modelFor } from "../../src/models/index.ts";
+import { hugeConfig, hugeWeights } from "../support/huge-model.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
 import { preftune } from "./support.ts";
@@ -10,32 +10,13 @@ import { preftune } from "./support.ts";
 const { at, folder } = scratchFolder();
 const data = writePairs(at("pairs.jsonl"), 4);
 
-/** 275 billion parameters in four layers. */
 function writeHugeModel(): string {
   const path = writeTinyModel(at("huge"));
-  const config = {
-    model_type: "llama",
-    vocab_size: 1024,
-    hidden_size: 65536,
-    intermediate_size: 262144,
-    num_hidden_layers: 4,
-    num_attention_heads: 512,
-    max_position_embeddings: 512,
-  };
-  writeFileSync(at("huge", "config.json"), JSON.stringify(config));
-  let end = 0;
-  const entries = [...modelFor({ config, source: path }).weights].map(([name, shape]) => {
-    const begin = end;
-    end += 2 * shape.reduce((a, b) => a * b, 1);
-    return [name, { dtype: "BF16", shape, data_offsets: [begin, end] }] as const;
-  });
-  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(at("huge", "config.json"), JSON.stringify(hugeConfig));
+  const { head, size } = hugeWeights();
   const file = openSync(at("huge", "model.safetensors"), "w");
-  writeSync(file, length);
-  writeSync(file, header);
-  ftruncateSync(file, 8 + header.length + end);
+  writeSync(file, head);
+  ftruncateSync(file, size);
   closeSync(file);
   return path;
 }

@@ -8,7 +8,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { type HubSettings, hubSettings } from "../../src/hub/settings.ts";
 
-export type Files = Readonly<Record<string, string | Uint8Array>>;
+/** A file of which only the beginning is worth having here: the rest is zeros. */
+export interface Sparse {
+  readonly head: Uint8Array;
+  readonly size: number;
+}
+
+export type Files = Readonly<Record<string, string | Uint8Array | Sparse>>;
 
 interface Repo {
   readonly commits: Map<string, Map<string, Buffer>>;
@@ -27,6 +33,8 @@ export type Fault =
   | { readonly stallAfter: number }
   /** Another body of the same size. */
   | { readonly corrupt: true }
+  /** These bytes, whatever was asked for. */
+  | { readonly body: Uint8Array }
   /** The whole file, whatever the range. */
   | { readonly ignoreRange: true };
 
@@ -47,6 +55,16 @@ export const TOKEN = "hf_secretOfTests";
 /** Files of this size and more are large, and on the storage host. */
 const LARGE = 1000;
 const PAGE_LENGTH = 2;
+
+/** Bytes of files that are longer than what is here of them. */
+const sizes = new WeakMap<Buffer, number>();
+const sizeOf = (data: Buffer) => sizes.get(data) ?? data.length;
+function bufferOf(data: string | Uint8Array | Sparse): Buffer {
+  if (typeof data === "string" || data instanceof Uint8Array) return Buffer.from(data as string);
+  const head = Buffer.from(data.head);
+  sizes.set(head, data.size);
+  return head;
+}
 
 const sha1 = (data: string | Buffer) => createHash("sha1").update(data).digest("hex");
 const hashes = new WeakMap<Buffer, string>();
@@ -111,7 +129,7 @@ export class TestHub implements AsyncDisposable {
   commit(name: string, files: Files, options: { access?: Repo["access"]; ref?: string } = {}): string {
     const { access = "open", ref = "main" } = options;
     const repo = this.repos.get(name) ?? { commits: new Map(), refs: new Map(), access };
-    const entries = Object.entries(files).map(([path, data]) => [path, Buffer.from(data as string)] as const);
+    const entries = Object.entries(files).map(([path, data]) => [path, bufferOf(data)] as const);
     const commit = sha1(`${name} ${repo.commits.size} ${entries.map(([path, data]) => path + oidOf(data)).join()}`);
     repo.commits.set(commit, new Map(entries));
     repo.refs.set(ref, commit);
@@ -144,6 +162,11 @@ export class TestHub implements AsyncDisposable {
     this.log.push({ method: request.method!, path: url.pathname, range, authorization });
     const place = this.faults.findIndex(({ path }) => path.test(url.pathname));
     const fault = place < 0 ? undefined : this.faults.splice(place, 1)[0]!.fault;
+    if (fault && "body" in fault && !("status" in fault)) {
+      response.writeHead(206, { "content-range": `bytes 0-${fault.body.length - 1}/${fault.body.length}` });
+      response.end(fault.body);
+      return;
+    }
     if (fault && "status" in fault) {
       response.writeHead(fault.status, fault.headers).end(fault.body);
       return;
@@ -185,11 +208,11 @@ export class TestHub implements AsyncDisposable {
     const headers = { "x-repo-commit": found.commit };
     const data = found.files.get(file!);
     if (!data) return refuse(response, 404, "EntryNotFound", "Entry not found", headers);
-    if (data.length < LARGE) return await this.send(request, response, data, { ...headers, etag: `"${oidOf(data)}"` });
+    if (sizeOf(data) < LARGE) return await this.send(request, response, data, { ...headers, etag: `"${oidOf(data)}"` });
     response.writeHead(302, {
       ...headers,
       "x-linked-etag": `"${sha256(data)}"`,
-      "x-linked-size": data.length,
+      "x-linked-size": sizeOf(data),
       location: `${this.storageAddress}/${sha256(data)}?signature=abc`,
     });
     response.end();
@@ -239,7 +262,7 @@ export class TestHub implements AsyncDisposable {
     const all = [
       ...folders.map((path) => ({ type: "directory", oid: sha1(path), size: 0, path })),
       ...[...files].map(([path, data]) => {
-        const size = data.length;
+        const size = sizeOf(data);
         if (size < LARGE) return { type: "file", oid: oidOf(data), size, path };
         const lfs = { oid: sha256(data), size, pointerSize: 134 };
         return { type: "file", oid: sha1(`pointer ${lfs.oid}`), size, lfs, path };
@@ -279,14 +302,18 @@ export class TestHub implements AsyncDisposable {
   ): Promise<void> {
     const fault: Fault | { readonly none: true } = response.fault ?? { none: true };
     if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay));
-    const start = "ignoreRange" in fault ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1];
-    if (start !== undefined && Number(start) >= whole.length) {
-      response.writeHead(416, { "content-range": `bytes */${whole.length}` }).end();
+    const size = sizeOf(whole);
+    const asked = "ignoreRange" in fault ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+    const start = Number(asked?.[1] ?? 0);
+    const end = asked?.[2] ? Math.min(Number(asked[2]) + 1, size) : size;
+    if (start >= size) {
+      response.writeHead(416, { "content-range": `bytes */${size}` }).end();
       return;
     }
-    const right = whole.subarray(Number(start ?? 0));
+    const right = Buffer.alloc(end - start);
+    whole.copy(right, 0, start, end);
     const data = "corrupt" in fault ? Buffer.alloc(right.length, 63) : right;
-    const range = start !== undefined && { "content-range": `bytes ${start}-${whole.length - 1}/${whole.length}` };
+    const range = asked && { "content-range": `bytes ${start}-${end - 1}/${size}` };
     response.writeHead(range ? 206 : 200, {
       ...headers,
       ...range,

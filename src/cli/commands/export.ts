@@ -3,9 +3,9 @@
 import { mergeSentence } from "../../export/card.ts";
 import { exportModel, exportSchema } from "../../export/export.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
+import { hubOn } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
-import { TransferReporter } from "../terminal/transfer.ts";
 
 export const exportCommand: CommandDefinition<typeof exportSchema> = {
   name: "export",
@@ -26,8 +26,7 @@ export const exportCommand: CommandDefinition<typeof exportSchema> = {
 };
 
 async function run({ flags, given, io }: Invocation): Promise<number> {
-  const transfer = new TransferReporter(new Screen(io.stderr));
-  const hub = { observer: transfer.onEvent.bind(transfer) };
+  const hub = hubOn(new Screen(io.stderr));
   const { output, merge } = await exportModel(checkSettings(exportSchema, flags, given), hub);
   if (merge) io.stderr.write(`${mergeSentence(merge)}\n`);
   io.stdout.write(`${output}\n`);

@@ -11,7 +11,7 @@ import type { Content } from "../../text/chat.ts";
 import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
 import { rowFlags } from "../flag-groups.ts";
-import { fetchNamed } from "../hub.ts";
+import { fetchNamed, hubOn } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
 import { ledgerLines } from "../terminal/summary.ts";
@@ -86,9 +86,9 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   if ((settings.prompt === undefined) === (settings.prompts === undefined)) {
     throw new ConfigError("Give either --prompt TEXT or --prompts FILE.");
   }
-  const named = { model: settings.model, adapter: settings.adapter, data: settings.prompts };
-  const { model: path, adapter } = await fetchNamed(named, new Screen(io.stderr));
-  await using model = await loadModel(path, { ...settings, adapter });
+  const hub = hubOn(new Screen(io.stderr));
+  const { adapter } = await fetchNamed({ adapter: settings.adapter, data: settings.prompts }, hub);
+  await using model = await loadModel(settings.model, { ...settings, adapter, hub });
   const prompts = await readPrompts(model, settings, io);
   const { maxNewTokens, temperature, topP, seed, json } = settings;
   const options: AnswerOptions = { maxNewTokens, temperature, topP, seed };

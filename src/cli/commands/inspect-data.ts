@@ -5,7 +5,7 @@ import { dataInspectionShape, inspectData } from "../../inspection/data.ts";
 import { dataReportPage } from "../../inspection/page.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { lengthFlags, rowFlags } from "../flag-groups.ts";
-import { fetchNamed } from "../hub.ts";
+import { fetchNamed, hubOn } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { dataReportLines } from "../terminal/data-report.ts";
@@ -59,9 +59,9 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
     screen.clearStatus();
     process.exit(interruption.exitCode);
   });
-  const found = await inspectData(await fetchNamed(settings, screen), (rows) => {
-    screen.status(`${formatCount(rows)} rows read`);
-  }).finally(() => screen.clearStatus());
+  const hub = hubOn(screen);
+  const onRows = (rows: number) => screen.status(`${formatCount(rows)} rows read`);
+  const found = await inspectData(await fetchNamed(settings, hub), onRows, hub).finally(() => screen.clearStatus());
   page?.write(dataReportPage(found));
   page?.complete();
   if (json) report.print(JSON.stringify(found, null, 2));

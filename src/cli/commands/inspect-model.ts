@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { inspectModel, modelInspectionShape } from "../../inspection/model.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
-import { fetchNamed } from "../hub.ts";
+import { hubOn } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
 import { modelReportLines } from "../terminal/model-report.ts";
 import { Screen } from "../terminal/screen.ts";
@@ -43,9 +43,8 @@ export const inspectModelCommand: CommandDefinition<typeof schema> = {
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const { json = false, ...settings } = checkSettings(schema, flags, given);
   const [report, screen] = [new Screen(io.stdout), new Screen(io.stderr)];
-  const found = await inspectModel(await fetchNamed(settings, screen), (stage) => {
-    screen.status(`estimating ${stage}`);
-  }).finally(() => screen.clearStatus());
+  const onStage = (stage: string) => screen.status(`estimating ${stage}`);
+  const found = await inspectModel(settings, onStage, hubOn(screen)).finally(() => screen.clearStatus());
   if (json) report.print(JSON.stringify(found, null, 2));
   else report.print(...modelReportLines(found, report.width, report.paint));
   return 0;

@@ -5,10 +5,10 @@ import { runReport } from "../../dashboard/report.ts";
 import { HubError } from "../../errors.ts";
 import { publishRun } from "../../training/directory/publish.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
+import { hubOn } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { Screen } from "../terminal/screen.ts";
-import { TransferReporter } from "../terminal/transfer.ts";
 
 const schema = z.strictObject({
   run: z.string().min(1).describe("the folder of a finished run, whose result is pushed"),
@@ -42,7 +42,6 @@ export const pushCommand: CommandDefinition<typeof schema> = {
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const settings = checkSettings(schema, flags, given);
   const screen = new Screen(io.stderr);
-  const transfer = new TransferReporter(screen);
   using interruption = watchInterrupt(() => io.stderr.write("\npreftune: stopping.\n"));
   const { signal } = interruption;
   try {
@@ -51,7 +50,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
       // Without the flag it is as the account's or the organization's owner has set it.
       private: settings.private || undefined,
       report: settings.report ? () => runReport(settings.run) : undefined,
-      observer: transfer.onEvent.bind(transfer),
+      ...hubOn(screen),
       signal,
     });
     io.stdout.write(`${page}\n`);

@@ -10,9 +10,10 @@ import {
   scoreRewards,
   scoreSchema,
 } from "../../evaluation/score.ts";
+import type { HubOptions } from "../../hub/index.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { lengthFlags, rowFlags } from "../flag-groups.ts";
-import { fetchNamed } from "../hub.ts";
+import { fetchNamed, hubOn } from "../hub.ts";
 import { watchInterrupt } from "../interrupt.ts";
 import { checkSettings } from "../settings.ts";
 import { formatCount } from "../terminal/numbers.ts";
@@ -71,7 +72,8 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
     file.write(`${JSON.stringify(row)}\n`);
     screen.status(`${formatCount(++written)} of ${formatCount(total)} completions scored`);
   };
-  const scorer = scorerOf(await fetchNamed(settings, screen));
+  const hub = hubOn(screen);
+  const scorer = scorerOf(await fetchNamed(settings, hub), hub);
   const { pairs, ledger } = await scorer(write, (summary) => {
     total = 2 * summary.pairs;
   }).finally(() => screen.clearStatus());
@@ -93,10 +95,11 @@ function refuseUnclear({ model, rewardModel, adapter }: Settings): void {
 }
 
 /** The model that scores. */
-function scorerOf({ model, rewardModel, adapter, ...options }: Settings) {
+function scorerOf({ model, rewardModel, adapter, ...options }: Settings, hub: HubOptions) {
   type OnStart = (summary: ScoreSummary) => void;
   return rewardModel === undefined
-    ? (write: (row: Score) => void, onStart: OnStart) => score({ ...options, model: model!, adapter }, write, onStart)
+    ? (write: (row: Score) => void, onStart: OnStart) =>
+        score({ ...options, model: model!, adapter }, write, onStart, hub)
     : (write: (row: RewardScore) => void, onStart: OnStart) =>
-        scoreRewards({ ...options, model: rewardModel }, write, onStart);
+        scoreRewards({ ...options, model: rewardModel }, write, onStart, hub);
 }

@@ -9,7 +9,6 @@ import {
   isPinned,
   resolveAdapter,
   resolveDataset,
-  resolveModel,
   sameName,
 } from "../../hub/index.ts";
 import type { FlatConfig, TrainingConfig } from "../config.ts";
@@ -23,8 +22,8 @@ const dataPurposes = {
 
 const dataKeys = Object.keys(dataPurposes) as (keyof typeof dataPurposes)[];
 
-/** The settings that say what a run is made from. */
-type Sources = Pick<TrainingConfig, "model" | "adapter" | keyof typeof dataPurposes>;
+/** The settings that say what a run is made from besides its model. */
+type Sources = Pick<TrainingConfig, "adapter" | keyof typeof dataPurposes>;
 
 /** A source of rows as it is given: a text, perhaps with a weight, or an object. */
 type GivenSource = string | { readonly path: string };
@@ -32,24 +31,20 @@ type GivenSource = string | { readonly path: string };
 interface FetchedSources {
   /** The settings as they were, each name on the hub with its commit. */
   readonly pinned: Sources;
-  /** Paths of this machine for the model and the adapter. */
-  readonly local: { readonly model: string; readonly adapter?: string };
+  /** Path of the adapter on this machine. */
+  readonly adapter: string | undefined;
 }
 
-/** Fetches what is on the hub. Throws ConfigError, CheckpointError, DataError or HubError. */
+/** Fetches what is on the hub besides the model. Throws ConfigError, CheckpointError, DataError or HubError. */
 export async function fetchSources(config: Sources, options: HubOptions): Promise<FetchedSources> {
-  const model = await resolveModel(config.model, options);
   const adapter = config.adapter === undefined ? undefined : await resolveAdapter(config.adapter, options);
   const data: [string, readonly GivenSource[]][] = [];
   for (const key of dataKeys) {
     const given = config[key];
     if (given !== undefined) data.push([key, await pinSources(given, dataPurposes[key], options)]);
   }
-  const references = { model: model.reference, ...(adapter && { adapter: adapter.reference }) };
-  return {
-    pinned: { ...references, ...(Object.fromEntries(data) as Pick<Sources, keyof typeof dataPurposes>) },
-    local: { model: model.path, ...(adapter && { adapter: adapter.path }) },
-  };
+  const rows = Object.fromEntries(data) as Pick<Sources, keyof typeof dataPurposes>;
+  return { pinned: { ...(adapter && { adapter: adapter.reference }), ...rows }, adapter: adapter?.path };
 }
 
 /** Sources of rows with the commits of those on the hub, which are fetched. Throws as fetchSources. */
