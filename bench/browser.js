@@ -7,20 +7,12 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { build, preview } from "vite";
+import { beside, flags } from "./support.js";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const { values: given } = parseArgs({
-  options: {
-    steps: { type: "string", default: "5" },
-    threads: { type: "string", default: "1,2" },
-    webgpu: { type: "boolean", default: false },
-  },
-});
-const steps = Number(given.steps);
+const ROOT = beside("../");
+const { steps, ...given } = flags({ steps: 5, threads: "1,2", webgpu: false });
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 const folder = mkdtempSync(join(tmpdir(), "preftune-bench-"));
@@ -44,7 +36,7 @@ const server = await preview({
   build: { outDir: folder },
   preview: { host: "127.0.0.1", port: 0, headers: isolation },
 });
-const [url] = server.resolvedUrls.local;
+const [url] = server.resolvedUrls?.local ?? [];
 
 async function measure(runtime, graphics) {
   const executablePath = process.env.PREFTUNE_CHROMIUM ?? "/usr/bin/chromium";

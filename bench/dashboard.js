@@ -129,7 +129,7 @@ const metricsQuery = (names) => names.map((name) => `metric=${encodeURIComponent
 
 /** Asks a new server what the page asks when it is opened, and prints after how long it is answered. */
 async function measure(folder) {
-  const { startDashboard } = await import(new URL("../dist/dashboard/server.js", import.meta.url));
+  const { startDashboard } = await import(new URL("../dist/dashboard/server.js", import.meta.url).href);
   const dashboard = await startDashboard({ folder, page: false });
   const { origin } = new URL(dashboard.url);
   const entry = await fetch(dashboard.url, { redirect: "manual" });

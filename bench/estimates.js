@@ -1,7 +1,7 @@
 // What `preftune inspect model` estimates against what runs take: memory at the peak, and the quickest optimizer step. Time is the
 // processor's, on one thread, which what else the machine does disturbs the least.
 //
-//   npm run build && node bench/estimates.js [--only smollm2] [--write tests/golden/inspection/estimates.json]
+//   npm run build && node bench/estimates.js [--only "smollm2 lora"] [--write tests/golden/inspection/estimates.json]
 //
 // Every run trains on pairs of one length, in a process of its own, without samples. With --write the measured memory is kept
 // for the test that holds the estimate to it.
@@ -9,45 +9,31 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { openCheckpoint } from "../dist/checkpoints/open.js";
-import { loadPreferences } from "../dist/data/load.js";
-import { packExamples, packedLength, planMicroBatches } from "../dist/data/microbatch.js";
 import { tuningOf } from "../dist/inspection/model.js";
 import { MachineSpeed } from "../dist/inspection/speed.js";
-import { modelFor } from "../dist/models/index.js";
 import { parameterCount } from "../dist/models/weights.js";
-import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
 import { memoryOf, microBatchSizes } from "../dist/training/memory/memory.js";
-import { methods, objectiveOf, resolveConfig } from "../dist/training/methods.js";
+import { objectiveOf } from "../dist/training/methods.js";
+import { beside, flags, head, microBatches, openPairs, processorSeconds, row } from "./support.js";
 
-const { values } = parseArgs({
-  options: {
-    models: { type: "string", default: "../shared/models" },
-    only: { type: "string", default: "" },
-    threads: { type: "string", default: "1" },
-    write: { type: "string" },
-  },
-});
-const threads = Number(values.threads);
+const { models, only, threads, write } = flags({ models: "../shared/models", only: "", threads: 1, write: "" });
 const BATCH = 2;
 
-const stories = join(values.models, "stories260K");
-const smollm2 = join(values.models, "SmolLM2-135M-Instruct.Q4_1.gguf");
-const embedded = new URL("../examples/film-reviews/model", import.meta.url).pathname;
-/** Model, tuning, and words of the prompt and of each completion. */
+const stories = join(models, "stories260K");
+const smollm2 = join(models, "SmolLM2-135M-Instruct.Q4_1.gguf");
+const embedded = beside("../examples/film-reviews/model");
 const cases = [
-  ["stories260k", stories, "lora", 60, 30],
-  ["stories260k", stories, "full", 60, 30],
-  ["embedded", embedded, "lora", 60, 30],
-  ["embedded", embedded, "full", 60, 30],
-  ["smollm2", smollm2, "lora", 40, 20],
-  ["smollm2", smollm2, "lora", 130, 50],
-  ["smollm2", smollm2, "lora", 300, 100],
-  ["smollm2", smollm2, "lora", 480, 240],
-  ["smollm2", smollm2, "full", 40, 20],
-  ["smollm2", smollm2, "full", 130, 50],
-].filter(([name]) => name.startsWith(values.only));
+  { name: "stories260k", model: stories, tuning: "lora", words: { prompt: 60, completion: 30 } },
+  { name: "stories260k", model: stories, tuning: "full", words: { prompt: 60, completion: 30 } },
+  { name: "embedded", model: embedded, tuning: "lora", words: { prompt: 60, completion: 30 } },
+  { name: "embedded", model: embedded, tuning: "full", words: { prompt: 60, completion: 30 } },
+  { name: "smollm2", model: smollm2, tuning: "lora", words: { prompt: 40, completion: 20 } },
+  { name: "smollm2", model: smollm2, tuning: "lora", words: { prompt: 130, completion: 50 } },
+  { name: "smollm2", model: smollm2, tuning: "lora", words: { prompt: 300, completion: 100 } },
+  { name: "smollm2", model: smollm2, tuning: "lora", words: { prompt: 480, completion: 240 } },
+  { name: "smollm2", model: smollm2, tuning: "full", words: { prompt: 40, completion: 20 } },
+  { name: "smollm2", model: smollm2, tuning: "full", words: { prompt: 130, completion: 50 } },
+];
 
 const vocabulary = "the film is good and a very long story of people who live by sea in old house with dog".split(" ");
 let state = 1;
@@ -58,85 +44,71 @@ const word = () => {
 const text = (words) => Array.from({ length: words }, word).join(" ");
 
 const scratch = mkdtempSync(join(tmpdir(), "preftune-estimates-"));
-const clock = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-};
-const speed = await MachineSpeed.measure({ threads, clock });
+const speed = await MachineSpeed.measure({ threads, clock: processorSeconds });
+
+/** Trains on pairs of these words in a process of its own: the run's settings, and what it took. */
+function measure({ model, tuning, words }) {
+  const steps = model === smollm2 ? 3 : 20;
+  const data = join(scratch, "pairs.jsonl");
+  const pairs = Array.from({ length: BATCH * steps }, () => ({
+    prompt: text(words.prompt),
+    chosen: ` ${text(words.completion)}`,
+    rejected: ` ${text(words.completion)}`,
+  }));
+  writeFileSync(data, pairs.map((pair) => JSON.stringify(pair)).join("\n"));
+  const settings = { model, data, tuning, batchSize: BATCH, threads };
+  const output = join(scratch, "run");
+  const said = execFileSync("node", [beside("preftune.js"), output, JSON.stringify(settings)], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  rmSync(output, { recursive: true });
+  const { processorSeconds, peakMegabytes } = JSON.parse(said);
+  return { settings, seconds: Math.min(...processorSeconds.slice(1)), megabytes: peakMegabytes };
+}
+
+/** What such a run is expected to take. All of its pairs have nearly the same length, so the first step stands for all. */
+async function estimate(settings) {
+  const { config, checkpoint, model, examples } = await openPairs(settings);
+  const { cost, trained } = tuningOf(model, config.tuning, config.loraRank, objectiveOf(config));
+  const batches = microBatches(examples.slice(0, BATCH), config);
+  let seconds = 0;
+  for (const batch of batches) {
+    seconds += await speed.stepSeconds({ cost, sizes: microBatchSizes(batch), count: 1, trained: 0 });
+  }
+  const update = { step: { ...cost.step, products: () => [], nodes: 0, otherNumbers: () => 0 } };
+  seconds += await speed.stepSeconds({ cost: update, sizes: new Map(), count: 1, trained });
+  const largest = batches.reduce((most, batch) => (batch.tokens >= most.tokens ? batch : most));
+  const held = { weights: parameterCount(model), trained, optimizer: config.optimizer };
+  const megabytes = memoryOf(cost, held, microBatchSizes(largest)).total / 1e6;
+  checkpoint[Symbol.dispose]();
+  return { seconds, megabytes, batch: largest, loraRank: config.loraRank, config: checkpoint.config };
+}
+
 const recorded = [];
-console.log("| model | tuning | tokens | memory, MB | estimated | ratio | step, s | estimated | ratio |");
-console.log("|---|---|---|---|---|---|---|---|---|");
+const columns = ["memory, MB", "estimated", "ratio", "step, s", "estimated", "ratio"];
+console.log(head(["model", "tuning", "tokens", ...columns]));
 try {
-  for (const [name, path, tuning, prompt, completion] of cases) {
-    const steps = path === smollm2 ? 3 : 20;
-    const data = join(scratch, "pairs.jsonl");
-    const rows = Array.from({ length: BATCH * steps }, () => ({
-      prompt: text(prompt),
-      chosen: ` ${text(completion)}`,
-      rejected: ` ${text(completion)}`,
-    }));
-    writeFileSync(data, rows.map((row) => JSON.stringify(row)).join("\n"));
-    const options = { model: path, data, tuning, batchSize: BATCH, threads };
-    const run = JSON.parse(
-      execFileSync(
-        "node",
-        [new URL("preftune.js", import.meta.url).pathname, join(scratch, "run"), JSON.stringify(options)],
-        { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
-      ),
-    );
-    rmSync(join(scratch, "run"), { recursive: true });
-    const checkpoint = await openCheckpoint(path);
-    const model = modelFor(checkpoint);
-    const config = resolveConfig(methods.dpo, { ...options, output: "unused" });
-    const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-    const { examples } = await loadPreferences({ ...config, files: data, tokenizer });
-    const { cost, trained } = tuningOf(model, tuning, config.loraRank, objectiveOf(config));
-    // All pairs have nearly the same length, so the first step stands for all.
-    let seconds = 0;
-    let largest;
-    for (const indices of planMicroBatches(examples.slice(0, BATCH).map(packedLength), config.microBatchTokens)) {
-      const batch = packExamples(indices.map((i) => examples[i]));
-      const sizes = {
-        tokens: batch.tokens.length,
-        rows: batch.rows.length,
-        examples: indices.length,
-        completions: 2,
-        positions: 1 + Math.max(...Array.from(batch.positions, Number)),
-      };
-      if (!(largest?.tokens > sizes.tokens)) largest = sizes;
-      seconds += await speed.stepSeconds({ cost, sizes: microBatchSizes(sizes), count: 1, trained: 0 });
-    }
-    seconds += await speed.stepSeconds({
-      cost: { step: { ...cost.step, products: () => [], nodes: 0, otherNumbers: () => 0 } },
-      sizes: new Map(),
-      count: 1,
-      trained,
-    });
-    const held = { weights: parameterCount(model), trained, optimizer: config.optimizer };
-    const { total: bytes } = memoryOf(cost, held, microBatchSizes(largest));
-    const measured = Math.min(...run.processorSeconds.slice(1));
-    const megabytes = run.peakMegabytes;
-    recorded.push({
-      name,
-      tuning,
-      loraRank: config.loraRank,
-      batch: largest,
-      megabytes: Math.round(megabytes),
-      config: checkpoint.config,
-    });
-    console.log(
-      `| ${name} | ${tuning} | ${largest.tokens} | ${megabytes.toFixed(0)} | ${(bytes / 1e6).toFixed(0)} | ${(bytes / 1e6 / megabytes).toFixed(2)} | ${measured.toFixed(3)} | ${seconds.toFixed(3)} | ${(seconds / measured).toFixed(2)} |`,
-    );
-    checkpoint[Symbol.dispose]();
+  for (const one of cases.filter(({ name, tuning }) => `${name} ${tuning}`.startsWith(only))) {
+    const { name, tuning } = one;
+    const { settings, ...took } = measure(one);
+    const { batch, loraRank, config, ...expected } = await estimate(settings);
+    recorded.push({ name, tuning, loraRank, batch, megabytes: Math.round(took.megabytes), config });
+    const compared = (key, digits) => [
+      took[key].toFixed(digits),
+      expected[key].toFixed(digits),
+      (expected[key] / took[key]).toFixed(2),
+    ];
+    console.log(row([name, tuning, batch.tokens, ...compared("megabytes", 0), ...compared("seconds", 3)]));
   }
 } finally {
   rmSync(scratch, { recursive: true });
 }
-if (values.write) {
+if (write) {
   const figures = {
     command: "node bench/estimates.js --write tests/golden/inspection/estimates.json",
     machine: `${cpus()[0].model}, ${threads} threads, Node ${process.version}`,
     runs: recorded,
   };
-  writeFileSync(values.write, `${JSON.stringify(figures, null, 2)}\n`);
+  writeFileSync(write, `${JSON.stringify(figures, null, 2)}\n`);
 }

@@ -20,20 +20,18 @@ import {
 } from "node:fs";
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { openCheckpoint } from "../dist/checkpoints/open.js";
 import { modelFor } from "../dist/models/index.js";
 import { parameterCount } from "../dist/models/weights.js";
+import { beside, flags, head, row, SMOLLM2 } from "./support.js";
 
-const { values } = parseArgs({
-  options: {
-    shapes: { type: "string", default: "llama-3.2-1b,llama-3.1-8b" },
-    forms: { type: "string", default: "bf16,q8_0" },
-    commands: { type: "string", default: "inspect,score,dpo,merge" },
-    folder: { type: "string", default: tmpdir() },
-    tokenizer: { type: "string", default: "../shared/models/SmolLM2-135M-Instruct.Q4_1.gguf" },
-    threads: { type: "string", default: "2" },
-  },
+const values = flags({
+  shapes: "llama-3.2-1b,llama-3.1-8b",
+  forms: "bf16,q8_0",
+  commands: "inspect,score,dpo,merge",
+  folder: tmpdir(),
+  tokenizer: SMOLLM2,
+  threads: 2,
 });
 
 const llama3 = { architectures: ["LlamaForCausalLM"], model_type: "llama", vocab_size: 128256, rope_theta: 500000 };
@@ -55,9 +53,10 @@ const shapes = {
   "llama-3.2-1b": shape(2048, 8192, 16, 32, 64, 32, true),
   "llama-3.2-3b": shape(3072, 8192, 28, 24, 128, 32, true),
   "llama-3.1-8b": shape(4096, 14336, 32, 32, 128, 8, false),
+  // So small that it only tries this script.
+  tiny: { ...shape(64, 128, 2, 8, 64, 32, true), vocab_size: 1024 },
 };
 
-const here = (name) => new URL(name, import.meta.url).pathname;
 const scratch = mkdtempSync(join(values.folder, "preftune-large-"));
 const sizeOf = (dims) => dims.reduce((a, b) => a * b, 1);
 
@@ -102,10 +101,8 @@ function preftune(...words) {
   const started = performance.now();
   const { status, signal, stdout, stderr } = spawnSync(
     "node",
-    ["--import", here("peak.js"), here("../dist/cli/main.js"), ...words],
-    {
-      encoding: "utf8",
-    },
+    ["--import", beside("peak.js"), beside("../dist/cli/main.js"), ...words],
+    { encoding: "utf8" },
   );
   const [, peak] = /\npeak (\d+)\n$/.exec(stderr) ?? [];
   const said = stderr.replace(/\npeak \d+\n$/, "").trim();
@@ -119,7 +116,7 @@ const pair = {
 };
 const data = join(scratch, "pairs.jsonl");
 writeFileSync(data, `${JSON.stringify(pair)}\n`.repeat(4));
-const common = ["--data", data, "--threads", values.threads];
+const common = ["--data", data, "--threads", String(values.threads)];
 const commands = {
   inspect: (model) => ["inspect", "model", model, "--no-time"],
   score: (model) => ["score", "--model", model, ...common, "--output", join(scratch, "scores.jsonl")],
@@ -138,17 +135,16 @@ function measure(name, form, path, size) {
     const { status, peak, seconds, said, stdout } = preftune(...commands[command](path));
     const [, planned = ""] = /memory +about ([\d.]+ [GM]B)/.exec(stdout) ?? [];
     const [gigabytes, ratio] = [(peak / 1e9).toFixed(2), (peak / size).toFixed(2)];
-    console.log(
-      `| ${name} | ${form} | ${(file / 1e9).toFixed(1)} | ${(size / 1e9).toFixed(1)} | ${command} | ${gigabytes} | ${ratio} | ${planned} | ${seconds.toFixed(1)} | ${status} |`,
-    );
+    const sizes = [(file / 1e9).toFixed(1), (size / 1e9).toFixed(1)];
+    console.log(row([name, form, ...sizes, command, gigabytes, ratio, planned, seconds.toFixed(1), status]));
     if (status !== 0) console.log(`  ${said}`);
     rmSync(join(scratch, "merged"), { recursive: true, force: true });
   }
   rmSync(join(scratch, "run"), { recursive: true, force: true });
 }
 
-console.log("| shape | form | file, GB | float32, GB | command | peak, GB | of float32 | planned | s | exit |");
-console.log("|---|---|---|---|---|---|---|---|---|---|");
+const columns = ["file, GB", "float32, GB", "command", "peak, GB", "of float32", "planned", "s", "exit"];
+console.log(head(["shape", "form", ...columns]));
 try {
   for (const name of values.shapes.split(",")) {
     const config = shapes[name];
@@ -161,21 +157,11 @@ try {
         measure(name, form, folder, size);
       } else if (fits) {
         const file = join(scratch, `${name}.${form}.gguf`);
-        const { status, peak, said } = preftune(
-          "export",
-          "--model",
-          folder,
-          "--format",
-          "gguf",
-          "--dtype",
-          form,
-          "--output",
-          file,
-        );
+        const words = ["--model", folder, "--format", "gguf", "--dtype", form, "--output", file];
+        const { status, peak, said } = preftune("export", ...words);
         if (status !== 0) throw new Error(said);
-        console.log(
-          `| ${name} | ${form} | | | export | ${(peak / 1e9).toFixed(2)} | ${(peak / size).toFixed(2)} | | | ${status} |`,
-        );
+        const [gigabytes, ratio] = [(peak / 1e9).toFixed(2), (peak / size).toFixed(2)];
+        console.log(row([name, form, "", "", "export", gigabytes, ratio, "", "", status]));
         measure(name, form, file, size);
         rmSync(file);
       }

@@ -7,32 +7,29 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { beside, flags } from "./support.js";
 
-const { values } = parseArgs({
-  options: {
-    files: { type: "string", default: "10000" },
-    seed: { type: "string", default: "1" },
-    deadline: { type: "string", default: "60" },
-    only: { type: "string" },
-    dist: { type: "string", default: fileURLToPath(new URL("../dist", import.meta.url)) },
-  },
+const { files, seed, deadline, only, dist } = flags({
+  files: 10000,
+  seed: 1,
+  deadline: 60,
+  only: "",
+  dist: beside("../dist"),
 });
-const first = Number(values.only ?? 0);
-const end = values.only === undefined ? Number(values.files) : first + 1;
-const reader = fileURLToPath(new URL("./mutations/reader.js", import.meta.url));
+const first = Number(only);
+const end = only === "" ? files : first + 1;
+const reader = beside("mutations/reader.js");
 const folder = mkdtempSync(join(tmpdir(), "preftune-mutations-"));
 const wrong = [];
-let [done, slowest, peak] = [0, { milliseconds: 0 }, 0];
+let [done, slowest, peak] = [0, { milliseconds: 0, target: "", end: first }, 0];
 
 /** Reads files from one number on in a process, until it is done, dies or takes too long; returns the number to go on from. */
 async function readFrom(number) {
   const child = spawn(process.execPath, [
     "--max-old-space-size=2048",
     reader,
-    resolve(values.dist),
-    values.seed,
+    resolve(dist),
+    String(seed),
     String(number),
     String(end),
     folder,
@@ -53,7 +50,7 @@ async function readFrom(number) {
       timer = setTimeout(() => {
         hung = true;
         child.kill("SIGKILL");
-      }, 1000 * Number(values.deadline));
+      }, 1000 * deadline);
       continue;
     }
     done++;
@@ -69,7 +66,7 @@ async function readFrom(number) {
   wrong.push({
     number: current.begin,
     target: current.target,
-    what: hung ? `no answer after ${values.deadline} s` : `the process died: ${errors}`,
+    what: hung ? `no answer after ${deadline} s` : `the process died: ${errors}`,
   });
   return current.begin + 1;
 }
@@ -80,7 +77,7 @@ try {
   const seconds = (performance.now() - start) / 1000;
   for (const { number, target, what } of wrong) console.log(`file ${number} (${target}): ${what}\n`);
   console.log(
-    `${done} files in ${seconds.toFixed(0)} s, seed ${values.seed}: ${wrong.length} not as they should be; slowest ${slowest.milliseconds.toFixed(0)} ms (${slowest.target}, file ${slowest.end}), peak memory ${peak.toFixed(0)} MB`,
+    `${done} files in ${seconds.toFixed(0)} s, seed ${seed}: ${wrong.length} not as they should be; slowest ${slowest.milliseconds.toFixed(0)} ms (${slowest.target}, file ${slowest.end}), peak memory ${peak.toFixed(0)} MB`,
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -7,52 +7,48 @@
 // the processor's time, which other programs on the machine disturb less. A step is all of it:
 // the reference's forward pass, what the objective must know of the whole step, forward, backward, and the update. Each
 // objective has the examples of its kind: pairs, or the same completions one by one with their prompts.
-import { parseArgs } from "node:util";
-import { openCheckpoint } from "../dist/checkpoints/open.js";
-import { loadPreferences } from "../dist/data/load.js";
 import { packedLength } from "../dist/data/microbatch.js";
-import { loadWeights, modelFor } from "../dist/models/index.js";
 import { definitions } from "../dist/objectives/index.js";
 import { interpreter } from "../dist/runtime/interpreter.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
-import { tokenizerFromFiles } from "../dist/text/tokenizer.js";
 import { ObjectiveEvaluator } from "../dist/training/measurements/evaluate.js";
-import { methods, resolveConfig } from "../dist/training/methods.js";
-import { loraPolicy } from "../dist/training/policy/policy.js";
+import { objectiveOf } from "../dist/training/methods.js";
 import { Engine } from "../dist/training/step/engine.js";
 import { Trainer } from "../dist/training/step/trainer.js";
+import {
+  flags,
+  HH_PAIRS,
+  head,
+  isNamed,
+  median,
+  openPairs,
+  policiesOf,
+  processorSeconds,
+  row,
+  SMOLLM2,
+} from "./support.js";
 
-const { values } = parseArgs({
-  options: {
-    model: { type: "string", default: "../shared/models/SmolLM2-135M-Instruct.Q4_1.gguf" },
-    data: { type: "string", default: "../shared/data/hh-rlhf-harmless-base-test.jsonl.gz" },
-    only: { type: "string" },
-    pairs: { type: "string", default: "4" },
-    "max-length": { type: "string", default: "256" },
-    rounds: { type: "string", default: "7" },
-    threads: { type: "string", default: "2" },
-  },
+const given = flags({
+  model: SMOLLM2,
+  data: HH_PAIRS,
+  only: "",
+  pairs: 4,
+  "max-length": 256,
+  rounds: 7,
+  threads: 2,
 });
-const [pairs, maxLength, rounds, threads] = ["pairs", "max-length", "rounds", "threads"].map((key) =>
-  Number(values[key]),
-);
-const config = resolveConfig(methods.dpo, {
-  model: values.model,
-  data: values.data,
-  output: "unused",
-  limit: pairs,
-  maxLength,
+const { rounds, threads } = given;
+const opened = await openPairs({
+  model: given.model,
+  data: given.data,
+  limit: given.pairs,
+  maxLength: given["max-length"],
   truncation: "drop",
   learningRate: 1e-9,
   threads,
 });
-
-const checkpoint = await openCheckpoint(config.model);
-const model = modelFor(checkpoint);
-const weights = loadWeights(checkpoint, model);
-const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-const { examples } = await loadPreferences({ ...config, files: config.data, tokenizer });
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+const { config, checkpoint, examples } = opened;
+const newPolicy = policiesOf(opened);
 
 /** The pairs in the form that an objective learns from. */
 function examplesOf({ roles }) {
@@ -68,13 +64,7 @@ function examplesOf({ roles }) {
 
 /** A trainer of the objective on a fresh adapter, as a function that takes one step and returns its seconds. */
 async function stepperOf(objective) {
-  const policy = loraPolicy(model, weights, {
-    rank: config.loraRank,
-    alpha: config.loraAlpha,
-    rankStabilized: false,
-    targets: "all-linear",
-    seed: 0,
-  });
+  const policy = newPolicy();
   const own = examplesOf(objective);
   const maxPositions = Math.max(...own.map(packedLength));
   const engine = await Engine.create({ policy, objective, runtime: nodeRuntime, threads, maxPositions });
@@ -91,33 +81,29 @@ async function stepperOf(objective) {
   });
   let index = 0;
   const step = async () => {
-    const [started, used] = [performance.now(), process.cpuUsage()];
+    const [started, used] = [performance.now(), processorSeconds()];
     // New examples each time: of the last ones the engine may still know what the reference said.
     await trainer.step(
       index++,
       own.map((example) => ({ ...example })),
     );
-    const { user, system } = process.cpuUsage(used);
-    return { wall: (performance.now() - started) / 1e3, processor: (user + system) / 1e6 };
+    return { wall: (performance.now() - started) / 1e3, processor: processorSeconds() - used };
   };
   return { step, [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose]() };
 }
 
-const base = definitions.find(({ method, name }) => method === "dpo" && name === "sigmoid");
-const isMeasured = ({ method, name }) =>
-  method !== "sft" &&
-  method !== "reward" &&
-  (values.only?.split(",").some((one) => one === name || one === `${method} ${name}`) ?? true);
-const sigmoid = await stepperOf(base.create());
+const measured = definitions.filter(
+  (one) => one.method !== "sft" && one.method !== "reward" && isNamed(given.only, one),
+);
+const sigmoid = await stepperOf(objectiveOf(config));
 await sigmoid.step(); // The first step warms up.
 
 const tokens = examples.reduce((n, example) => n + packedLength(example), 0);
 console.log(
   `Steps of ${examples.length} pairs, ${tokens} tokens, LoRA rank ${config.loraRank}, ${rounds} rounds, ${threads} threads; medians.\n`,
 );
-console.log("| objective | pairs a second, as a share of sigmoid's | by processor time | sigmoid, pairs/s |");
-console.log("|---|---|---|---|");
-for (const definition of definitions.filter(isMeasured)) {
+console.log(head(["objective", "pairs a second, as a share of sigmoid's", "by processor time", "sigmoid, pairs/s"]));
+for (const definition of measured) {
   const objective = definition.create();
   const other = await stepperOf(objective);
   await other.step();
@@ -132,9 +118,7 @@ for (const definition of definitions.filter(isMeasured)) {
   const ratio = (clock) => median(samples.map(([a, b]) => a[clock] / b[clock])).toFixed(3);
   const rate = median(samples.map(([{ wall }]) => examples.length / wall)).toFixed(2);
   const unit = objective.roles.length === 1 ? ", by completions" : "";
-  console.log(
-    `| ${definition.method} ${definition.name}${unit} | ${ratio("wall")} | ${ratio("processor")} | ${rate} |`,
-  );
+  console.log(row([`${definition.method} ${definition.name}${unit}`, ratio("wall"), ratio("processor"), rate]));
 }
 await sigmoid[Symbol.asyncDispose]();
 checkpoint[Symbol.dispose]();

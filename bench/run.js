@@ -8,26 +8,23 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { stepFlops } from "./flops.js";
+import { beside, flags, HH_PAIRS, head, median, row, SMOLLM2 } from "./support.js";
 
-const { values } = parseArgs({
-  options: {
-    model: { type: "string", default: "../shared/models/SmolLM2-135M-Instruct.Q4_1.gguf" },
-    data: { type: "string", default: "../shared/data/hh-rlhf-harmless-base-test.jsonl.gz" },
-    python: { type: "string" },
-    trl: { type: "string", default: "fp32-mb1,bf16-weights" },
-    steps: { type: "string", default: "4" },
-    rounds: { type: "string", default: "2" },
-    threads: { type: "string", default: "2" },
-  },
+const { model, data, python, trl, steps, rounds, threads } = flags({
+  model: SMOLLM2,
+  data: HH_PAIRS,
+  python: "",
+  trl: "fp32-mb1,bf16-weights",
+  steps: 4,
+  rounds: 2,
+  threads: 2,
 });
-const [steps, rounds, threads] = [values.steps, values.rounds, values.threads].map(Number);
 const BATCH = 8;
 const MAX_LENGTH = 512;
 const options = {
-  model: values.model,
-  data: values.data,
+  model,
+  data,
   limit: steps * BATCH,
   batchSize: BATCH,
   maxLength: MAX_LENGTH,
@@ -35,12 +32,10 @@ const options = {
   threads,
 };
 
-const here = (name) => new URL(name, import.meta.url).pathname;
 const run = (command, args) => {
-  const output = execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 1e8 });
-  return JSON.parse(output.trim().split("\n").at(-1));
+  const output = execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1e8 });
+  return JSON.parse(output.slice(output.trimEnd().lastIndexOf("\n") + 1));
 };
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 /** Pairs a second over all steps but the first. */
 const overall = (rates) => (rates.length - 1) / rates.slice(1).reduce((seconds, rate) => seconds + 1 / rate, 0);
 
@@ -50,25 +45,16 @@ const peaks = [];
 const record = (name, sample) => measured.set(name, [...(measured.get(name) ?? []), sample]);
 try {
   for (let round = 0; round < rounds; round++) {
-    peaks.push(run("node", [here("sgemm.js"), String(threads)]).gigaflops);
-    const own = run("node", [here("preftune.js"), join(scratch, `run-${round}`), JSON.stringify(options)]);
+    peaks.push(run("node", [beside("sgemm.js"), String(threads)]).gigaflops);
+    const own = run("node", [beside("preftune.js"), join(scratch, `run-${round}`), JSON.stringify(options)]);
     record("preftune float32", { rate: overall(own.pairsPerSecond), megabytes: own.peakMegabytes, losses: own.losses });
-    for (const config of values.python ? values.trl.split(",") : []) {
-      const common = ["--steps", String(steps), "--limit", String(steps * BATCH), "--threads", String(threads)];
-      const trl = run(values.python, [
-        here("trl.py"),
-        "--config",
-        config,
-        "--model",
-        values.model,
-        "--data",
-        values.data,
-        ...common,
-      ]);
+    for (const config of python ? trl.split(",") : []) {
+      const numbers = ["--steps", String(steps), "--limit", String(steps * BATCH), "--threads", String(threads)];
+      const theirs = run(python, [beside("trl.py"), "--config", config, "--model", model, "--data", data, ...numbers]);
       record(`TRL ${config}`, {
-        rate: trl.pairs_per_second,
-        megabytes: trl.peak_rss_mib * 1.048576,
-        losses: trl.losses,
+        rate: theirs.pairs_per_second,
+        megabytes: theirs.peak_rss_mib * 1.048576,
+        losses: theirs.losses,
       });
     }
   }
@@ -80,15 +66,12 @@ const flops = await stepFlops(options);
 const own = measured.get("preftune float32");
 const rate = median(own.map((sample) => sample.rate));
 console.log(`${steps - 1} steps of ${BATCH} pairs, ${rounds} rounds, ${threads} threads; medians\n`);
-console.log("| | pairs/s | preftune is | peak memory, MB | first loss |");
-console.log("|---|---|---|---|---|");
+console.log(head(["", "pairs/s", "preftune is", "peak memory, MB", "first loss"]));
 for (const [name, samples] of measured) {
   const theirs = median(samples.map((sample) => sample.rate));
   const megabytes = median(samples.map((sample) => sample.megabytes));
   const loss = samples[0].losses[0].toFixed(4);
-  console.log(
-    `| ${name} | ${theirs.toFixed(3)} | ${(rate / theirs).toFixed(2)} x | ${megabytes.toFixed(0)} | ${loss} |`,
-  );
+  console.log(row([name, theirs.toFixed(3), `${(rate / theirs).toFixed(2)} x`, megabytes.toFixed(0), loss]));
 }
 const achieved = (flops / BATCH / 1e9) * rate;
 const peak = median(peaks);

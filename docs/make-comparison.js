@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { flags, head, isNamed, processorSeconds, row } from "../bench/support.js";
 import { loadPreferences } from "../dist/data/load.js";
 import { demoRun } from "../dist/demo/demo.js";
 import { divergenceOnSamples, scoreCompletions } from "../dist/demo/divergence.js";
@@ -16,20 +16,10 @@ import { definitions } from "../dist/objectives/index.js";
 import { methods, resolveConfig } from "../dist/training/methods.js";
 import { tune } from "../dist/training/run.js";
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string" },
-    pairs: { type: "string" },
-    samples: { type: "string", default: "200" },
-    seed: { type: "string", default: "0" },
-    threads: { type: "string", default: "1" },
-  },
-});
-const number = (text) => (text === undefined ? undefined : Number(text));
-const [samples, seed, threads] = [values.samples, values.seed, values.threads].map(number);
+const { only, pairs, samples, seed, threads } = flags({ only: "", pairs: 512, samples: 200, seed: 0, threads: 1 });
 const scratch = mkdtempSync(join(tmpdir(), "preftune-comparison-"));
 
-const { evalData, ...demo } = demoRun({ output: "", seed, threads, pairs: number(values.pairs) });
+const { evalData, ...demo } = demoRun({ output: "", seed, threads, pairs });
 const base = await loadModel(demo.model, { threads });
 const held = await loadPreferences({
   files: evalData,
@@ -54,11 +44,13 @@ async function heldOutAccuracy(model) {
   return right.length / held.examples.length;
 }
 
+/** The default of the objectives whose beta the demo's takes the place of. */
+const USUAL_BETA = 0.1;
+
 /** The settings of the demo as far as the objective has them; as many texts a step, whatever an example is. */
 function settingsFor({ method, name, rows, options }, output) {
   const { beta, batchSize, ...settings } = demo;
-  const defaults = definitions.find((one) => one.method === "dpo" && one.name === "sigmoid").options.beta;
-  const usual = options.beta?.safeParse(undefined).data === defaults.safeParse(undefined).data;
+  const usual = options.beta?.safeParse(undefined).data === USUAL_BETA;
   return resolveConfig(methods[method], {
     ...settings,
     ...(usual && { beta }),
@@ -73,43 +65,37 @@ function settingsFor({ method, name, rows, options }, output) {
 async function tuned(definition) {
   const config = settingsFor(definition, join(scratch, `${definition.method}-${definition.name}`));
   const used = [];
-  const onStep = () => used.push(process.cpuUsage());
+  const onStep = () => used.push(processorSeconds());
   const { result, steps } = await tune(config, { observer: { onStep } });
   // From the end of the first step to that of the last, which is one step less than all.
-  const [first, last] = [used[0], used.at(-1)];
-  const seconds = (last.user + last.system - first.user - first.system) / 1e6;
+  const seconds = Math.max(...used) - Math.min(...used);
+  if (result === undefined) throw new Error(`The run by ${definition.name} was stopped.`);
   return { result, steps, seconds: (seconds * steps) / (steps - 1) };
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 const columns = ["objective", "steps", "held-out accuracy", "KL, nats a review", "positive", "neither", "seconds"];
-const lines = [`| ${columns.join(" | ")} |`, `|${columns.map(() => "---").join("|")}|`];
-const say = (cells) => {
-  lines.push(`| ${cells.join(" | ")} |`);
-  console.log(lines.at(-1));
+const lines = [];
+const say = (line) => {
+  lines.push(line);
+  console.log(line);
 };
-console.log(lines.join("\n"));
+say(head(columns));
 const shares = (reviews) => {
   const counts = tally(reviews);
   return [percent(counts.positive / reviews.length), percent(counts.unclear / reviews.length)];
 };
-const isWanted = ({ method, name }) =>
-  method !== "reward" && (values.only?.split(",").some((one) => one === name || one === `${method} ${name}`) ?? true);
+const wanted = definitions.filter((one) => one.method !== "reward" && isNamed(only, one));
 try {
-  say(["none: the model as it is", "0", "", "0", ...shares(await sampleReviews(base, samples, seed)), ""]);
-  for (const definition of definitions.filter(isWanted)) {
+  say(row(["none: the model as it is", "0", "", "0", ...shares(await sampleReviews(base, samples, seed)), ""]));
+  for (const definition of wanted) {
     const { result, steps, seconds } = await tuned(definition);
     const model = await loadModel(result, { threads });
     const reviews = await sampleReviews(model, samples, seed);
     const { mean, standardError } = await divergenceOnSamples(base, reviews);
-    say([
-      `${definition.method} ${definition.name}`,
-      String(steps),
-      percent(await heldOutAccuracy(model)),
-      `${mean.toFixed(2)} ± ${standardError.toFixed(2)}`,
-      ...shares(reviews),
-      seconds.toFixed(1),
-    ]);
+    const measured = [percent(await heldOutAccuracy(model)), `${mean.toFixed(2)} ± ${standardError.toFixed(2)}`];
+    const name = `${definition.method} ${definition.name}`;
+    say(row([name, String(steps), ...measured, ...shares(reviews), seconds.toFixed(1)]));
     await model[Symbol.asyncDispose]();
     rmSync(result, { recursive: true });
   }
@@ -123,7 +109,7 @@ const text = `# Objectives compared
 <!-- Written by \`npm run compare\`. -->
 
 The embedded example (\`examples/film-reviews\`) tuned by every objective: the demo's settings (all weights, learning rate
-${demo.learningRate}, beta ${demo.beta} in place of the usual 0.1, ${demo.batchSize} pairs a step), equal steps on the same texts, and nothing else tuned for any of
+${demo.learningRate}, beta ${demo.beta} in place of the usual ${USUAL_BETA}, ${demo.batchSize} pairs a step), equal steps on the same texts, and nothing else tuned for any of
 them; other options are at their defaults. One seed: neighbours in this table may change places with another. KTO and BCO
 learn from the pairs' completions one by one, \`sft\` from the chosen ones alone.
 
@@ -137,4 +123,4 @@ learn from the pairs' completions one by one, \`sft\` from the chosen ones alone
 
 ${lines.join("\n")}
 `;
-if (values.only === undefined) writeFileSync(new URL("comparison.md", import.meta.url), text);
+if (only === "") writeFileSync(new URL("comparison.md", import.meta.url), text);

@@ -7,7 +7,7 @@ import { mutated, randomFrom } from "./mutate.js";
 import { targetsOf, verdictOf, writeTarget } from "./targets.js";
 
 const [dist, seed, from, to, folder] = process.argv.slice(2);
-const load = (path) => import(pathToFileURL(join(dist, path)));
+const load = (path) => import(pathToFileURL(join(dist, path)).href);
 const library = Object.assign(
   {},
   ...(await Promise.all(
