@@ -4,9 +4,9 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { commandLine } from "../command-line.ts";
-import type { LedgerReport } from "../data/ledger.ts";
 import { evenlySpacedLines, type LogLine, lineOfStep } from "./excerpt.ts";
-import { isObject, type OpenFile, openFile, parseObject, readObject, readText } from "./files.ts";
+import { type OpenFile, openFile, parseObject, readObject, readText } from "./files.ts";
+import { ledgersOf } from "./ledger.ts";
 import { metricInfos } from "./metric-info.ts";
 import type { MetricLines } from "./metric-lines.ts";
 import type { Axis, RunDetail, Warning } from "./protocol.ts";
@@ -17,6 +17,8 @@ import type { TrackedRun } from "./tracked-run.ts";
 
 export const AXES: readonly [Axis, ...Axis[]] = ["step", "time", "examples"];
 
+/** Each is looked up in the log, and drawn. A run gives each of its kinds of warnings once. */
+const MOST_WARNINGS = 100;
 /** Lines of a long log in which its metrics' names are looked for, besides the first and the last. */
 const LOOKED_AT = 64;
 
@@ -38,9 +40,7 @@ export async function describeRun(
     summary: run.summary,
     config: run.config,
     environment: (await readObject(join(run.path, "environment.json"))) ?? {},
-    data: Object.fromEntries(
-      Object.entries(run.data).filter((part): part is [string, LedgerReport] => isLedger(part[1])),
-    ),
+    data: ledgersOf(run.data),
     warnings: await warningsOf(run, log),
     outcome: run.outcome,
     metrics: metricInfos(lines?.training.names ?? [], evaluationNames(run, lines)),
@@ -51,13 +51,6 @@ export async function describeRun(
     problems: problemsOf(run, atHand),
     resume: resumeCommand(run),
   };
-}
-
-/** Whether a part of data.json is a ledger, as far as the page counts on it. */
-function isLedger(part: unknown): boolean {
-  if (!isObject(part) || !Array.isArray(part.files)) return false;
-  const counts = [part.read, part.used, part.shortened, part.dropped];
-  return counts.every(Number.isFinite) && [part.shortenedBy, part.droppedBy, part.specialTokens].every(isObject);
 }
 
 /** An evaluation is a line in a thousand: those that were looked at may have none. */
@@ -79,6 +72,7 @@ async function warningsOf({ path }: TrackedRun, log: OpenFile | undefined): Prom
   const text = (await readText(join(path, "warnings.jsonl"), 2 ** 24)) ?? "";
   const warnings: Warning[] = [];
   for (const line of text.split("\n")) {
+    if (warnings.length === MOST_WARNINGS) break;
     const { step, name, found, advice } = parseObject(line) ?? {};
     if (typeof step !== "number" || ![name, found, advice].every((value) => typeof value === "string")) continue;
     const at: LogLine | undefined = log && (await lineOfStep(log, step));
@@ -90,10 +84,8 @@ async function warningsOf({ path }: TrackedRun, log: OpenFile | undefined): Prom
 
 async function checkpointSteps({ path }: TrackedRun): Promise<number[]> {
   const names = await readdir(join(path, "checkpoints")).catch(() => []);
-  return names
-    .flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
+  const steps = names.flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+  return [...new Set(steps)].filter(Number.isSafeInteger).sort((a, b) => a - b);
 }
 
 function problemsOf(run: TrackedRun, lines: MetricLines | undefined): string[] {
@@ -101,6 +93,9 @@ function problemsOf(run: TrackedRun, lines: MetricLines | undefined): string[] {
   if (Object.keys(run.config).length === 0)
     problems.push("config.json is missing or damaged: its settings are not known.");
   if (!run.has("metrics.jsonl")) problems.push("metrics.jsonl is not there: there is nothing to draw yet.");
+  if (run.summary.warnings > MOST_WARNINGS) {
+    problems.push(`warnings.jsonl has ${run.summary.warnings} lines: the first ${MOST_WARNINGS} warnings are shown.`);
+  }
   const broken = lines?.broken ?? 0;
   if (broken > 0) {
     problems.push(

@@ -3,6 +3,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
+/** Levels of a configuration; those of this program have three. */
+const DEEPEST = 32;
+
 /** A regular file that is open for reading. A pipe or a device under a file's name is none, and is not waited for. */
 export interface OpenFile extends AsyncDisposable {
   readonly handle: FileHandle;
@@ -45,10 +48,17 @@ export async function readText(path: string, most: number): Promise<string | und
   return (await readRange(file, 0, file.size)).toString();
 }
 
-/** A JSON object from a file; undefined where there is none, or the file holds something else. */
+/** A JSON object from a file; undefined where there is none, or the file holds something else, or is nested beyond all reason. */
 export async function readObject(path: string, most = 2 ** 24): Promise<Record<string, unknown> | undefined> {
   const text = await readText(path, most);
-  return text === undefined ? undefined : parseObject(text);
+  const value = text === undefined ? undefined : parseObject(text);
+  return isDeeper(value, DEEPEST) ? undefined : value;
+}
+
+/** Whether objects and arrays lie within each other more than so many times: what goes through them would come to no end. */
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
 /** A text as a JSON object; undefined where it is none. */

@@ -22,7 +22,7 @@ const KINDS: readonly (readonly [MetricKind, unit: string, RegExp])[] = [
   ["memory", "bytes", /^memory_bytes$/],
   ["samples", "", /^samples\/(.*)$/],
   ["loss", "", /^(.*)_loss$/],
-  ["other", "", /^(.*)$/],
+  ["other", "", /^(.*)$/s],
 ];
 
 /** The metrics among the names of training lines and of evaluation lines, in the order of charts. */

@@ -39,7 +39,7 @@ export class RowReader {
     typeof prompt === "string" && finite(step) !== undefined ? { step: step as number, prompt } : undefined,
   );
   private readonly evalRowsOf = new LineIndex<EvalKey>((line) => asEvalRow(line) && keyOf(line));
-  private readonly suspectsOf = new LineIndex((line) => (isSuspect(line) ? {} : undefined));
+  private readonly suspectsOf = new LineIndex((line) => asSuspect(line) && {});
 
   /** Samples of one prompt, or of all. */
   async samples(
@@ -86,8 +86,8 @@ export class RowReader {
   async suspects({ path }: Pick<RunTexts, "path">, page: Page): Promise<SuspectPage> {
     const file = join(path, "suspects.jsonl");
     const entries = await this.suspectsOf.entries(file);
-    const rows = (await readEntries(file, pageOf(entries, page))) as unknown[] as Suspect[];
-    return { total: entries.length, offset: page.offset, rows };
+    const rows = await readEntries(file, pageOf(entries, page));
+    return { total: entries.length, offset: page.offset, rows: rows.flatMap((line) => asSuspect(line) ?? []) };
   }
 }
 
@@ -132,7 +132,7 @@ function asEvalRow(line: Record<string, unknown>): EvalRow | undefined {
   if (typeof prompt !== "string" || !Array.isArray(completions)) return undefined;
   return {
     ...keyOf(line),
-    ...((unit === "element" || unit === "row") && { unit }),
+    ...asUnit(unit),
     prompt,
     completions: completions.filter(isObject).map(asCompletion),
   };
@@ -161,8 +161,16 @@ function asSample(line: Record<string, unknown>, prompts: readonly string[]): Sa
   };
 }
 
-function isSuspect({ file, line, seen, mean_weight, last_step, last_margin }: Record<string, unknown>): boolean {
-  return typeof file === "string" && [line, seen, mean_weight, last_step, last_margin].every(Number.isFinite);
+function asSuspect(value: Record<string, unknown>): Suspect | undefined {
+  const { file, unit, line, seen, mean_weight, last_step, last_margin } = value;
+  const numbers = { line, seen, mean_weight, last_step, last_margin };
+  if (typeof file !== "string" || !Object.values(numbers).every(Number.isFinite)) return undefined;
+  return { file, ...asUnit(unit), ...(numbers as Omit<Suspect, "file" | "unit">) };
+}
+
+/** What a line number counts where it is not lines. */
+function asUnit(unit: unknown): Pick<Suspect, "unit"> {
+  return unit === "element" || unit === "row" ? { unit } : {};
 }
 
 /** Tokens with a number for each, as they are drawn one by one. */
@@ -172,7 +180,7 @@ function asTokens(value: unknown): AnswerTokens | undefined {
   const fits = (list: unknown): list is number[] =>
     Array.isArray(list) && Array.isArray(text) && list.length === text.length;
   if (!fits(text) || !fits(policy)) return undefined;
-  return { text: text.map(String), policy, ...(fits(reference) && { reference }) };
+  return { text: text.map(textOf), policy, ...(fits(reference) && { reference }) };
 }
 
 function textOf(value: unknown): string {

@@ -13,6 +13,8 @@ import { RunIndex } from "./run-index.ts";
 import { pageFolder, StaticFiles } from "./static-files.ts";
 
 const ADDRESS = "127.0.0.1";
+/** Bytes of a request's address and headers: a chart of hundreds of sources asks for hundreds of names. */
+const HEADER_BYTES = 2 ** 18;
 /** Milliseconds that answers under way have when the server ends. */
 const LAST_WORDS = 200;
 
@@ -44,7 +46,12 @@ export async function startDashboard({
   const [guard, index] = [new Guard(), new RunIndex(folder)];
   const events = new Events(index, interval);
   const { fetch } = dashboardApp({ guard, index, events, files });
-  const server = createAdaptorServer({ fetch, hostname: ADDRESS, overrideGlobalObjects: false }) as Server;
+  const server = createAdaptorServer({
+    fetch,
+    hostname: ADDRESS,
+    overrideGlobalObjects: false,
+    serverOptions: { maxHeaderSize: HEADER_BYTES },
+  }) as Server;
   server.listen(port, ADDRESS);
   try {
     await once(server, "listening");

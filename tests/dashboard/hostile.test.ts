@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { EvalRowPage, RunDetail, RunList, SamplePage, SeriesAnswer } from "../../src/dashboard/protocol.ts";
 import { type Dashboard, startDashboard } from "../../src/dashboard/server.ts";
+import type { LedgerReport } from "../../src/data/ledger.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { Browser } from "./support.ts";
 
@@ -48,13 +49,27 @@ const object = (...fields: string[]) =>
 const log = (...fields: string[]) =>
   fc.array(object(...fields), { maxLength: 8 }).map((lines) => lines.map((line) => `${line}\n`).join(""));
 
+const tallies = fc.oneof(fc.dictionary(fc.string(), like("count", "rows", "example")), anything);
+const ledger = fc.record({
+  ...Object.fromEntries(["read", "used", "shortened", "dropped"].map((name) => [name, fc.nat()])),
+  ...Object.fromEntries(["droppedBy", "shortenedBy", "specialTokens"].map((name) => [name, tallies])),
+  files: fc.array(anything),
+  sources: fc.oneof(fc.array(like("name", "read", "used", "dropped", "weight", "mixed")), anything),
+  labels: like("desirable", "undesirable"),
+  boundaryMerged: like("count", "rows", "example"),
+  shape: anything,
+});
+
 const files = fc.record({
   "config.json": object("method", "model", "data", "loss", "beta", "maxSteps", "batchSize", "epochs", "output"),
-  "data.json": object("train", "eval"),
+  "data.json": fc.oneof(
+    object("train", "eval"),
+    fc.record({ train: ledger, eval: ledger }).map((data) => JSON.stringify(data)),
+  ),
   "environment.json": object("node"),
   "outcome.json": object("step", "steps", "stopped", "error", "best", "suspects"),
   "running.json": object("pid", "host", "started"),
-  "metrics.jsonl": log("step", "loss", "time", "examples", "eval_loss", "rewards/margins", "__proto__"),
+  "metrics.jsonl": log("step", "loss", "time", "examples", "eval_loss", "rewards/margins", "__proto__", "two\nlines"),
   "samples.jsonl": log("step", "prompt", "reference", "policy", "policy_tokens"),
   "eval-rows.jsonl": log("step", "file", "line", "prompt", "completions", "margin", "loss"),
   "warnings.jsonl": log("step", "name", "found", "advice"),
@@ -69,7 +84,8 @@ it("files of any content are answered for, with what of them can be understood",
       expect(runs.length).toBe(1);
       const { id, step, data } = runs[0]!;
       expect([Number.isFinite(step), Array.isArray(data)]).toEqual([true, true]);
-      const { metrics, axes } = await browser.json<RunDetail>(`/api/runs/${id}`);
+      const { metrics, axes, data: ledgers } = await browser.json<RunDetail>(`/api/runs/${id}`);
+      for (const report of Object.values(ledgers)) expectLedger(report);
       const names = ["loss", "eval_loss", ...metrics.map(({ name }) => name)].slice(0, 200);
       const query = names.map((name) => `metric=${encodeURIComponent(name)}`).join("&");
       for (const axis of axes) {
@@ -92,4 +108,48 @@ it("files of any content are answered for, with what of them can be understood",
     }),
     { numRuns: 60 },
   );
+});
+
+/** As the page counts on it. */
+function expectLedger({ files, sources = [], droppedBy, shortenedBy, specialTokens, boundaryMerged }: LedgerReport) {
+  expect([...files, ...sources.map(({ name }) => name)].every((name) => typeof name === "string")).toBe(true);
+  const tallies = [droppedBy, shortenedBy, specialTokens].flatMap((tallies) => Object.values(tallies));
+  for (const { count, rows } of [...tallies, ...(boundaryMerged ? [boundaryMerged] : [])]) {
+    expect(Number.isFinite(count)).toBe(true);
+    expect(rows.every(({ file, line }) => typeof file === "string" && Number.isFinite(line))).toBe(true);
+  }
+}
+
+const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+const detail = async () =>
+  browser.json<RunDetail>(`/api/runs/${(await browser.json<RunList>("/api/runs")).runs[0]!.id}`);
+
+it("settings nested beyond all reason are none", async () => {
+  write("config.json", `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`);
+  expect((await detail()).problems).toContain("config.json is missing or damaged: its settings are not known.");
+});
+
+it("more warnings than a run gives are not all looked up", async () => {
+  const warning = { step: 1, name: "n", found: "f", advice: "a" };
+  write("warnings.jsonl", `${JSON.stringify(warning)}\n`.repeat(50_000));
+  const { warnings, problems } = await detail();
+  expect(warnings.length).toBe(100);
+  expect(problems).toContain("warnings.jsonl has 50000 lines: the first 100 warnings are shown.");
+});
+
+it("checkpoints of the same step are one, and those of none are not there", async () => {
+  for (const step of ["5", "000005", "9".repeat(40)]) mkdirSync(join(folder, "checkpoints", `step-${step}`));
+  expect((await detail()).checkpoints).toEqual([5]);
+});
+
+it("hundreds of metrics with long names are answered for at once", async () => {
+  const names = Array.from({ length: 190 }, (_, i) => `rewards/margins@${"folder/".repeat(12)}source-${i}.jsonl`);
+  write(
+    "metrics.jsonl",
+    `${JSON.stringify({ step: 1, loss: 1, ...Object.fromEntries(names.map((name) => [name, 1])) })}\n`,
+  );
+  const { summary } = await detail();
+  const query = names.map((name) => `metric=${encodeURIComponent(name)}`).join("&");
+  const { series } = await browser.json<SeriesAnswer>(`/api/series?run=${summary.id}&${query}`);
+  expect(series.length).toBe(190);
 });
