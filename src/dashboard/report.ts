@@ -103,7 +103,13 @@ function withoutFolders(json: string, { detail: { config, data } }: ReportData):
     (path): path is string => typeof path === "string" && isAbsolute(path) && basename(path) !== "",
   );
   const longestFirst = absolute.toSorted((a, b) => b.length - a.length);
-  return longestFirst.reduce((text, path) => text.replaceAll(inJson(path), inJson(basename(path))), json);
+  return longestFirst.reduce((text, path) => text.replaceAll(atItsBeginning(path), () => inJson(basename(path))), json);
+}
+
+/** A path in JSON where it begins one, as `/m` does not in `rewards/margins`, but after the end of a line, which is `\n`. */
+function atItsBeginning(path: string): RegExp {
+  const literal = inJson(path).replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  return new RegExp(`(?:(?<![\\w.~-])|(?<=\\\\[nrt]))${literal}`, "g");
 }
 
 /** A text as it stands within a JSON string. */

@@ -85,6 +85,17 @@ describe.skipIf(!built)(`the report of a run${built ? "" : " (skipped: the page 
     expect(detail.data.train!.files).toEqual(["pairs.jsonl"]);
   });
 
+  it("leaves names that only contain a folder's as they are", async () => {
+    const short = writeRun(at("runs", "short"), {
+      config: { model: "/m", data: ["/r"], note: "lies in\n/m and /m/x, not in a/m" },
+    });
+    await preftune("report", short.path, "--output", at("short.html"));
+    const { detail } = dataOf(readFileSync(at("short.html"), "utf8"));
+    expect(detail.config).toMatchObject({ model: "m", data: ["r"], note: "lies in\nm and m/x, not in a/m" });
+    expect(detail.metrics.map(({ name }) => name)).toContain("rewards/margins");
+    expect(JSON.stringify(detail)).not.toContain(at());
+  });
+
   it("asks for nothing from anywhere", () => {
     const page = readFileSync(join(pageFolder(), "report.html"), "utf8");
     const tags = [...page.matchAll(/<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=["']?([^"'\s>]+)/g)];
