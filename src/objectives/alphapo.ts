@@ -8,7 +8,7 @@
  */
 
 import { z } from "zod";
-import { add, exp, maximum, mul, neg, type Tensor, tanh } from "../tensor/index.ts";
+import { add, exp, greaterOrEqual, maximum, mul, neg, sub, type Tensor, tanh, where } from "../tensor/index.ts";
 import { averaged, referenceFreeObjective } from "./reference-free.ts";
 import { simpoOptions, simpoPreference } from "./simpo.ts";
 
@@ -17,12 +17,14 @@ const LARGEST = 80;
 
 /**
  * (1 - e^v) / alpha with v = -alpha log p, where 1 - e^v = -tanh(v/2) (e^v + 1) loses no digit near v = 0: it goes over
- * into log p as alpha goes to 0.
+ * into log p as alpha goes to 0. Far below 0 that has another gradient than e^v in float32, of the wrong sign where tanh is -1.
  */
 function shapedReward(logp: Tensor, alpha: number): Tensor {
   if (alpha === 0) return logp;
   const v = neg(maximum(mul(alpha, logp), -LARGEST));
-  return mul(-1 / alpha, mul(tanh(mul(0.5, v)), add(exp(v), 1)));
+  const grown = exp(v);
+  const nearZero = mul(tanh(mul(0.5, v)), add(grown, 1));
+  return mul(-1 / alpha, where(greaterOrEqual(v, -1), nearZero, sub(grown, 1)));
 }
 
 export const alphapoLoss = referenceFreeObjective({

@@ -255,6 +255,22 @@ describe("AlphaPO", () => {
   });
 });
 
+describe("AlphaPO in float32", () => {
+  it("rewards a likelier completion more, however unlikely it is", async () => {
+    for (const alpha of [-2, -0.5, 0.25, 1]) {
+      for (const average of [-0.01, -2, -8, -20, -60]) {
+        const { gradient } = await evaluatePairs(
+          create("simpo", "alphapo", { alpha, gamma: 0 }),
+          [pairOf([average, average], [1, 1])],
+          nodeRuntime,
+        );
+        const slope = Math.exp(-alpha * average); // Of the reward; that of the loss is half beta of it.
+        expectClose(gradient[0]!, [-slope, slope], 1e-5, { floor: 1e-30 });
+      }
+    }
+  });
+});
+
 describe("ORPO's log odds", () => {
   /** Against a rejected completion with odds of 1, in float32. */
   const oddsOf = async (average: number) => {
