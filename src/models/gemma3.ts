@@ -4,11 +4,11 @@
  */
 
 import { z } from "zod";
-import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
-import { isJsonObject } from "../checkpoints/json.ts";
+import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { AROUND_NORMS, decoder } from "./blocks/decoder.ts";
-import { decoderBasics, gemmaShape, positive, readConfig, readRotary, slidingLayers } from "./config.ts";
+import { decoderBasics, gemmaShape, positive, readConfig, slidingLayers } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
+import { readRotary, ropeSettings } from "./rotary-config.ts";
 
 const configSchema = z.object({
   ...gemmaShape,
@@ -27,9 +27,11 @@ export function gemma3(config: JsonObject, source: string): LanguageModel {
   const pattern = c.sliding_window_pattern;
   const slides = slidingLayers(c, (i) => (i + 1) % pattern !== 0, source);
   // transformers 5 keeps the parameters of each kind of layer apart; before, `rope_scaling` was that of layers that see all.
-  const byType = isJsonObject(c.rope_parameters as Json) ? (c.rope_parameters as JsonObject) : undefined;
-  const global = byType ? { ...c, rope_parameters: byType.full_attention } : c;
-  const local = { ...c, rope_theta: null, rope_scaling: null, rope_parameters: byType?.sliding_attention };
+  const byType = ropeSettings(c.rope_parameters, "rope_parameters", source);
+  const ofAll = ropeSettings(byType.full_attention, "rope_parameters.full_attention", source);
+  const own = { ...c, rope_scaling: null, original_max_position_embeddings: null };
+  const global = { ...own, rope_parameters: { ...ofAll, ...ropeSettings(c.rope_scaling, "rope_scaling", source) } };
+  const local = { ...own, rope_theta: null, rope_parameters: byType.sliding_attention };
   const { headDim } = basics;
   return decoder({
     ...basics,

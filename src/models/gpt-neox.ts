@@ -10,10 +10,11 @@ import { add, gather, reshape, scope, slice, type Tensor } from "../tensor/index
 import { type AttentionOptions, attention, type Projections } from "./blocks/attention.ts";
 import { type LayerInputs, type LayerOutputs, runLayers } from "./blocks/layer.ts";
 import { layerNorm } from "./blocks/norms.ts";
-import { activationSetting, activations, layerCount, positive, readConfig, readRotary } from "./config.ts";
+import { activationSetting, activations, layerCount, positive, readConfig, ropeShape } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 import { rotaryTables } from "./rotary.ts";
+import { readRotary } from "./rotary-config.ts";
 
 const configSchema = z.object({
   vocab_size: positive,
@@ -29,8 +30,7 @@ const configSchema = z.object({
   tie_word_embeddings: z.boolean().default(false),
   rotary_emb_base: z.number().positive().default(10_000),
   rotary_pct: z.number().positive().default(0.25),
-  rope_scaling: z.unknown().optional(),
-  rope_parameters: z.unknown().optional(),
+  ...ropeShape,
 });
 
 type Config = z.infer<typeof configSchema>;

@@ -6,8 +6,9 @@
 import { z } from "zod";
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { decoder, POST_NORMS } from "./blocks/decoder.ts";
-import { decoderBasics, llamaShape, positive, readConfig, readRotary } from "./config.ts";
+import { decoderBasics, llamaShape, positive, readConfig } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
+import { readRotary } from "./rotary-config.ts";
 
 const configSchema = z.object({
   ...llamaShape,

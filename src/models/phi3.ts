@@ -10,8 +10,9 @@ import { z } from "zod";
 import type { Json, JsonObject } from "../checkpoints/checkpoint.ts";
 import { isJsonObject } from "../checkpoints/json.ts";
 import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
-import { decoderBasics, llamaShape, positive, readConfig, readRotary } from "./config.ts";
+import { decoderBasics, llamaShape, positive, readConfig } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
+import { readRotary } from "./rotary-config.ts";
 
 const configSchema = z.object({
   ...llamaShape,
@@ -26,7 +27,7 @@ export function phi3(config: JsonObject, source: string): LanguageModel {
   const c = readConfig(configSchema, config, source);
   const basics = decoderBasics(c, source);
   const window = c.sliding_window ?? undefined;
-  const rope = { ...c, rope_parameters: asLongRope((c.rope_parameters ?? c.rope_scaling) as Json | undefined) };
+  const rope = { ...c, rope_parameters: asLongRope(c.rope_parameters), rope_scaling: asLongRope(c.rope_scaling) };
   return decoder({
     ...basics,
     family: "phi3",
@@ -39,8 +40,9 @@ export function phi3(config: JsonObject, source: string): LanguageModel {
 }
 
 /** The first Phi-3 models called LongRoPE "su" or "yarn". */
-function asLongRope(settings: Json | undefined): Json | undefined {
-  if (!isJsonObject(settings)) return settings;
-  const type = settings.rope_type ?? settings.type;
-  return type === "su" || type === "yarn" ? { ...settings, rope_type: "longrope" } : settings;
+function asLongRope(settings: unknown): unknown {
+  if (!isJsonObject(settings as Json)) return settings;
+  const given = settings as JsonObject;
+  const type = given.rope_type ?? given.type;
+  return type === "su" || type === "yarn" ? { ...given, rope_type: "longrope" } : given;
 }

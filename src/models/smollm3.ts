@@ -4,8 +4,9 @@ import { z } from "zod";
 import type { JsonObject } from "../checkpoints/checkpoint.ts";
 import { CheckpointError } from "../errors.ts";
 import { decoder, PRE_NORMS } from "./blocks/decoder.ts";
-import { decoderBasics, layerWindows, llamaShape, positive, readConfig, readRotary, windowShape } from "./config.ts";
+import { decoderBasics, layerWindows, llamaShape, positive, readConfig, windowShape } from "./config.ts";
 import type { LanguageModel } from "./model.ts";
+import { readRotary } from "./rotary-config.ts";
 
 const configSchema = z.object({
   ...llamaShape,

@@ -66,6 +66,18 @@ describe("a configuration that can't be computed is refused by name", () => {
     expect(refusal("phi3-short", { rope_parameters: { partial_rotary_factor: 0.4 } })).toBe(
       "CheckpointError: m: config.json: partial_rotary_factor 0.4 turns 3 of 8 dimensions; it must be an even number of them",
     );
+    expect(refusal("qwen3", { rope_parameters: { full_attention: { rope_theta: 5 } } })).toBe(
+      "CheckpointError: m: config.json: rope_parameters.full_attention: rotary embeddings of each kind of layer apart are not supported in this family",
+    );
+    expect(refusal("mistral-yarn", { rope_parameters: { type: "yarn", factor: 4, truncate: "no" } })).toBe(
+      "CheckpointError: m: rope_scaling.truncate must be true or false",
+    );
+    expect(refusal("qwen2", { rope_parameters: { rope_theta: "10000" } })).toBe(
+      "CheckpointError: m: rope_scaling.rope_theta must be a number",
+    );
+    expect(refusal("gemma3", { rope_parameters: { full_attention: [] } })).toBe(
+      "CheckpointError: m: config.json: rope_parameters.full_attention must be an object, not an array of 0",
+    );
     expect(refusal("gpt2", { n_head: 5 })).toBe(
       "CheckpointError: m: config.json: n_embd 12 must be a multiple of n_head 5",
     );
@@ -110,6 +122,37 @@ describe("configurations of earlier versions of transformers mean the same", () 
         rope_scaling: { type, short_factor: factors.short_factor, long_factor: factors.long_factor },
       };
       expect(tables("phi3-short", old)).toEqual(tables("phi3-short", {}));
+    }
+  });
+
+  it("rope_scaling stands for all of rope_parameters, where it says anything", () => {
+    const { rope_theta, ...scaling } = families.variants["mistral-yarn"]!.config.rope_parameters as JsonObject;
+    const both = { rope_theta, rope_parameters: { rope_type: "default", rope_theta: 7 } };
+    expect(tables("mistral-yarn", { ...both, rope_scaling: scaling })).toEqual(tables("mistral-yarn", {}));
+    expect(tables("mistral-yarn", { ...both, rope_scaling: {} })).toEqual(tables("mistral-yarn", both));
+    expect(tables("mistral-yarn", both)).not.toEqual(tables("mistral-yarn", { ...both, rope_parameters: undefined }));
+  });
+
+  it("Gemma 3's rope_scaling adds to the parameters of the layers that see all", () => {
+    const { full_attention, sliding_attention } = families.variants.gemma3!.config.rope_parameters as {
+      [kind: string]: JsonObject;
+    };
+    const { rope_theta, ...scaling } = full_attention!;
+    const both = { rope_parameters: { full_attention: { rope_theta }, sliding_attention }, rope_scaling: scaling };
+    expect(tables("gemma3", both)).toEqual(tables("gemma3", {}));
+  });
+
+  it("the length of the first training beside the scaling comes before that in it", () => {
+    const variants = {
+      "mistral-yarn": 16,
+      "qwen3-biased-yarn": 16,
+      "phi3-short": 32,
+    };
+    for (const [variant, original_max_position_embeddings] of Object.entries(variants)) {
+      const { config } = families.variants[variant]!;
+      const inside = { ...(config.rope_parameters as JsonObject), original_max_position_embeddings: 8 };
+      const changes = { rope_parameters: inside, original_max_position_embeddings };
+      expect(tables(variant, changes)).toEqual(tables(variant, {}));
     }
   });
 

@@ -36,6 +36,16 @@ BASES = {
 VARIANTS = {
     "mistral": ("mistral", dict(head_dim=4, sliding_window=4)),
     "mistral-everywhere": ("mistral", dict(sliding_window=None, hidden_size=16, rope_theta=100.0)),
+    "mistral-yarn": (
+        "mistral",
+        dict(
+            head_dim=8,
+            rope_parameters=dict(
+                rope_type="yarn", rope_theta=100.0, factor=4.0, original_max_position_embeddings=16, truncate=False, beta_fast=3.0,
+                mscale=0.7, mscale_all_dim=1.3,
+            ),
+        ),
+    ),
     "qwen2": ("qwen2", dict(hidden_size=8, tie_word_embeddings=True)),
     "qwen2-window": ("qwen2", dict(hidden_size=16, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     "qwen3": ("qwen3", dict(head_dim=6)),
