@@ -1,11 +1,13 @@
 /** Algebraic rewrites: the same value by cheaper operations. Each is one function from a node to its replacement. */
 
-import { matmul, mul } from "./operations.ts";
+import { concat, matmul, mul, pad } from "./operations.ts";
+import { sameShape } from "./shape.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** The replacement of a node by a cheaper one, where a rule applies. */
 export function rewrite(node: Node): Tensor | undefined {
-  return node.op === "matmul" ? moveRowScale(node) : undefined;
+  if (node.op === "matmul") return moveRowScale(node);
+  return node.op === "add" ? joinNeighbours(node) : undefined;
 }
 
 /**
@@ -22,4 +24,26 @@ function moveRowScale({ inputs: [scaledA, b], attributes }: Node): Tensor | unde
   if (!scalesRows || typeof width !== "number" || typeof inner !== "number" || width <= inner) return undefined;
   if (!transA) return mul(matmul(a, b!, { transB, alpha }), s);
   return transB ? undefined : matmul(a, mul(b!, s), { transA, alpha });
+}
+
+/**
+ * Two values that lie next to each other among zeros, added, are the two joined among fewer zeros: (0 0 b) + (0 a 0) = (0 a b).
+ * It is what the gradient of a tensor becomes that was used in slices.
+ */
+function joinNeighbours({ inputs: [left, right] }: Node): Tensor | undefined {
+  const [a, b] = [left!.node, right!.node];
+  if (a.op !== "pad" || b.op !== "pad" || !sameShape(left!.shape, right!.shape)) return undefined;
+  const [first, second] = Number(a.attributes.before) < Number(b.attributes.before) ? [a, b] : [b, a];
+  const [x, y] = [first.inputs[0]!, second.inputs[0]!];
+  const { axis, before } = first.attributes as { axis: number; before: number };
+  const size = x.shape[axis];
+  if (second.attributes.axis !== axis || typeof size !== "number" || before + size !== second.attributes.before) {
+    return undefined;
+  }
+  return pad(concat([...parts(x, axis), ...parts(y, axis)], axis), axis, before, Number(second.attributes.after));
+}
+
+/** What a tensor was joined from along an axis. */
+function parts(x: Tensor, axis: number): readonly Tensor[] {
+  return x.node.op === "concat" && x.node.attributes.axis === axis ? x.node.inputs : [x];
 }

@@ -50,3 +50,49 @@ describe("a scale of a product's rows", () => {
     expect(wideScales(t.matmul(t.mul(wide, t.input("columns", [6])), table))).toBe(1);
   });
 });
+
+describe("the gradient of a tensor that is used in slices", () => {
+  const x = t.input("x", ["R", 6]);
+  const weights = t.input("weights", ["R", 6]);
+  const given = { x: values.wide, weights: { dims: [3, 6], data: Float32Array.from({ length: 18 }, (_, i) => i) } };
+  /** The gradient of the products of x's slices with those of the weights, every second one negative. */
+  const gradientOf = (bounds: readonly (readonly [number, number])[]) => {
+    const terms = bounds.map(([start, end], i) => {
+      const part = t.mul(t.slice(x, 1, start, end), t.slice(weights, 1, start, end));
+      return t.reduceSum(i % 2 === 0 ? part : t.neg(part));
+    });
+    return t.gradients(
+      terms.reduce((a, b) => t.add(a, b)),
+      [x],
+    )[0]!;
+  };
+  const operations = (output: t.Tensor) => {
+    const { outputs } = t.optimize({ outputs: { output } }, { fused: new Set() });
+    return t.topologicalOrder(Object.values(outputs)).map(({ op }) => op);
+  };
+  const expected = (bounds: readonly (readonly [number, number])[]) =>
+    Array.from(given.weights.data, (weight, at) =>
+      bounds
+        .map(([start, end], i) => (at % 6 < start || at % 6 >= end ? 0 : i % 2 === 0 ? weight : -weight))
+        .reduce((a, b) => a + b),
+    );
+
+  it.each([
+    { slices: "0-2 2-3 3-6", says: "tile it: their gradients are joined", pads: 0, adds: 0 },
+    { slices: "3-6 0-2 2-3", says: "tile it in another order: joined too", pads: 0, adds: 0 },
+    { slices: "1-2 2-4", says: "leave a rest: joined, with zeros there", pads: 1, adds: 0 },
+    { slices: "0-2 3-6", says: "have a gap: added", pads: 2, adds: 1 },
+    { slices: "0-4 3-6", says: "overlap: added", pads: 2, adds: 1 },
+  ])("$slices $says", async ({ slices, pads, adds }) => {
+    const bounds = slices.split(" ").map((slice) => slice.split("-").map(Number) as [number, number]);
+    const output = gradientOf(bounds);
+    const made = operations(output);
+    expect(made.filter((op) => op === "pad")).toHaveLength(pads);
+    expect(made.filter((op) => op === "add")).toHaveLength(adds);
+    await using program = await interpreter.compile({ outputs: { output } });
+    const { data } = (await program.run(given)).output!;
+    Array.from(data as Float64Array).forEach((value, i) => {
+      expect(value).toBeCloseTo(expected(bounds)[i]!, 12);
+    });
+  });
+});
