@@ -3,20 +3,21 @@
  *
  * Rows that can't be read (not JSON, a missing or wrong field) stop the load at the first of them, so that nothing is computed on a
  * file that is not what it seems; `onBadRow: "drop"` drops them. Rows that can be read but not used are dropped and named in the
- * ledger; `onBadRow: "error"` stops at the first of them too. Rows that say again what others say are left out by `drop` (repeats.ts).
+ * ledger; `onBadRow: "error"` stops at the first of them too. Rows that are of use and not wanted are left out by `drop` (drop.ts).
  */
 
 import { ConfigError, DataError } from "../errors.ts";
 import { promptIds } from "../text/boundary.ts";
 import { type Columns, withColumns } from "./columns.ts";
 import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./derive.ts";
+import { DropFilter, type DropOptions, type KnownRows } from "./drop.ts";
 import type { Content, Example, RowOrigin, TokenizedExample } from "./example.ts";
 import type { Row } from "./fields.ts";
 import type { RawValue } from "./files/text-rows.ts";
 import { Ledger } from "./ledger.ts";
 import { type MixtureOptions, mix } from "./mixture.ts";
 import { RowProblem, rowError } from "./problem.ts";
-import { contradictions, type KnownRows, RepeatFilter, type RepeatOptions } from "./repeats.ts";
+import { contradictions } from "./repeats.ts";
 import { detectShape, ShapeReader } from "./shapes/registry.ts";
 import type { Reading } from "./shapes/shape.ts";
 import { conversationally, type TokenizeOptions, tokenizeRow, type VisitedExample } from "./tokenize.ts";
@@ -45,7 +46,7 @@ export interface RowOptions extends Pick<TokenizeOptions, "tokenizer" | "chat"> 
 export interface ExampleOptions
   extends RowOptions,
     TokenizeOptions,
-    RepeatOptions,
+    DropOptions,
     Omit<MixtureOptions, "limit">,
     Omit<DeriveOptions, "score" | "chat"> {}
 
@@ -84,7 +85,7 @@ async function open(needs: Needs, sources: readonly OpenSource[], options: Examp
   const ledger = new Ledger(sources);
   const derive: DeriveOptions = { ...options, score: options.score === "last" ? undefined : options.score };
   const derived = ({ reading, row, origin }: ReadRow) => examplesFrom(reading, row, origin, needs, derive);
-  const filter = new RepeatFilter(
+  const filter = new DropFilter(
     options,
     options.drop?.includes("opposites")
       ? await contradictions(everyExample(sources, options, derived))
@@ -92,8 +93,10 @@ async function open(needs: Needs, sources: readonly OpenSource[], options: Examp
   );
   const tokenize = (row: ReadRow) => {
     const examples = derived(row);
-    filter.check(examples, row.origin);
-    return tokenizeRow(examples, row.origin, needs, options, ledger);
+    const keep = filter.check(examples, row.origin);
+    const tokenized = tokenizeRow(examples, row.origin, needs, options, ledger);
+    keep();
+    return tokenized;
   };
   return { ledger, known: filter.known, tokenize };
 }

@@ -21,8 +21,8 @@ const unusableCauses = [
   "completion too long",
 ] as const;
 
-/** Causes of a row that can be used, and is left out because that was asked for (repeats.ts). */
-const unwantedCauses = ["duplicate", "opposite preference", "trained on"] as const;
+/** Causes of a row that can be used, and is left out because that was asked for (drop.ts). */
+const unwantedCauses = ["duplicate", "near duplicate", "opposite preference", "garbled text", "trained on"] as const;
 
 export type Cause =
   | (typeof unreadableCauses)[number]

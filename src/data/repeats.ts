@@ -1,18 +1,7 @@
-/**
- * Rows that say again what another says, or the opposite, known by hashes of their words; and which of them a load leaves out:
- * - `duplicates`: rows that are an earlier one to the letter. The first stays.
- * - `opposites`: pairs that are preferred both ways round, answers that are labelled desirable and not. None of them stays, for
- *   nothing says which is right.
- * - `leaks`: held-out rows that are among those to train on, but for letter case, spaces and the order of completions.
- */
+/** Rows that say again what another says, or the opposite, known by hashes of their words. */
 
-import { ConfigError } from "../errors.ts";
-import { type Content, describeOrigin, type Example, type RowOrigin } from "./example.ts";
+import type { Content, Example } from "./example.ts";
 import { hashOf, hashOfHashes } from "./hash.ts";
-import { RowProblem } from "./problem.ts";
-
-export const repeats = ["duplicates", "opposites", "leaks"] as const;
-type Repeat = (typeof repeats)[number];
 
 /** All words of a text or of a list of messages. */
 export function wordsOf(content: Content): string {
@@ -60,62 +49,6 @@ export function looseKey({ prompt, completions }: Pick<Example, "prompt" | "comp
 /** A text without what letter case and spaces make different. */
 export function plain(content: Content): string {
   return wordsOf(content).toLowerCase().replace(/\s+/g, " ").trim();
-}
-
-/** Rows to train on by their `looseKey`, each with its first place. */
-export type KnownRows = ReadonlyMap<number, RowOrigin>;
-
-export interface RepeatOptions {
-  /** Which rows are left out; none by default. */
-  readonly drop?: readonly Repeat[] | undefined;
-  /** Rows to train on, where those that are loaded are held out. */
-  readonly trainedOn?: KnownRows | undefined;
-}
-
-/** Throws ConfigError where leaks into nothing are to be left out. */
-export function refuseDropWithoutUse(drop: readonly Repeat[] | undefined, evalData: unknown): void {
-  if (evalData !== undefined || !drop?.includes("leaks")) return;
-  throw new ConfigError(
-    "--drop leaks leaves rows out of --eval-data, and there is none. Give held-out rows, or leave it out.",
-  );
-}
-
-/** Leaves rows out as they come by. */
-export class RepeatFilter {
-  /** The rows that passed, for held-out rows to be held against; none unless leaks are dropped. */
-  readonly known: KnownRows;
-  private readonly options: RepeatOptions;
-  private readonly contradicted: ReadonlySet<number>;
-  private readonly exact = new Map<number, RowOrigin>();
-  private readonly loose = new Map<number, RowOrigin>();
-
-  /** `contradicted` are the `opposingKeys` of rows whose opposite is there too. */
-  constructor(options: RepeatOptions, contradicted: ReadonlySet<number>) {
-    this.options = options;
-    this.contradicted = contradicted;
-    this.known = this.loose;
-  }
-
-  /** Throws RowProblem for a row of which these are the examples and which is to be left out. */
-  check(examples: readonly Example[], origin: RowOrigin): void {
-    const { drop = [], trainedOn } = this.options;
-    if (drop.includes("duplicates")) this.refuseDuplicate(examples, origin);
-    if (examples.some((example) => this.contradicted.has(opposingKeys(example)?.own ?? Number.NaN))) {
-      throw new RowProblem("opposite preference", "another row says the opposite");
-    }
-    if (!drop.includes("leaks")) return;
-    const key = hashOfHashes(examples.map(looseKey));
-    const trained = trainedOn?.get(key);
-    if (trained) throw new RowProblem("trained on", `is ${describeOrigin(trained)}, which is trained on`);
-    if (!this.loose.has(key)) this.loose.set(key, origin);
-  }
-
-  private refuseDuplicate(examples: readonly Example[], origin: RowOrigin): void {
-    const key = hashOfHashes(examples.map((example) => exactKey(example, hashesOf(example))));
-    const earlier = this.exact.get(key);
-    if (earlier) throw new RowProblem("duplicate", `the same as ${describeOrigin(earlier)}`);
-    this.exact.set(key, origin);
-  }
 }
 
 /** The `opposingKeys` of those among examples whose opposite is among them too. */

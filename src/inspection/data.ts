@@ -2,9 +2,9 @@
 
 import { z } from "zod";
 import { pairings } from "../data/derive.ts";
+import { refuseDropWithoutUse } from "../data/drop.ts";
 import type { LedgerReport } from "../data/ledger.ts";
 import { visitExamples } from "../data/load.ts";
-import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { scores } from "../data/texts.ts";
 import { type LengthLimits, limitsOf, limitsWithin, type Truncation } from "../data/truncate.ts";
 import { datasetFinder, findModel, type HubOptions, withoutCacheFolders } from "../hub/index.ts";

@@ -1,11 +1,11 @@
 /** A row as the checks see it: its texts, and what became of it in tokens. */
 
 import type { Example, RowOrigin } from "../data/example.ts";
+import { signatureOf } from "../data/min-hash.ts";
 import type { Cause } from "../data/problem.ts";
 import { hashesOf, type TextHashes, wordsOf } from "../data/repeats.ts";
 import type { VisitedExample } from "../data/tokenize.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { signatureOf } from "./min-hash.ts";
 
 export interface InspectedRow {
   readonly origin: RowOrigin;

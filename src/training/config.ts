@@ -6,8 +6,8 @@
 
 import { z } from "zod";
 import type { pairings } from "../data/derive.ts";
+import { droppable } from "../data/drop.ts";
 import { mixtures } from "../data/mixture.ts";
-import { repeats } from "../data/repeats.ts";
 import { dataShape, type GivenSource } from "../data/source-settings.ts";
 import type { Score } from "../data/texts.ts";
 import type { MethodName } from "../objectives/index.ts";
@@ -72,10 +72,10 @@ export const trainingShape = {
     .describe("stop at rows that can't be used, or drop rows that can't be read"),
   drop: z
     .union([z.string().transform((text) => text.split(",").map((part) => part.trim())), z.array(z.string())])
-    .pipe(z.array(z.enum(repeats)).min(1))
+    .pipe(z.array(z.enum(droppable)).min(1))
     .optional()
     .describe(
-      "leave rows out: duplicates (the same as an earlier row), opposites (pairs preferred both ways round), leaks (held-out rows that are trained on)",
+      "leave rows out: duplicates (the same as an earlier row), near-duplicates (nearly so, too), opposites (pairs preferred both ways round), garbled (characters lost or misread), leaks (held-out rows that are trained on)",
     ),
   chat: z
     .boolean()

@@ -6,8 +6,8 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readAdapter } from "../checkpoints/peft.ts";
+import { refuseDropWithoutUse } from "../data/drop.ts";
 import { type LoadedPreferences, loadExamples } from "../data/load.ts";
-import { refuseDropWithoutUse } from "../data/repeats.ts";
 import { refuseWeights } from "../data/sources.ts";
 import { limitsWithin } from "../data/truncate.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { hashOf, hashOfHashes } from "../../src/data/hash.ts";
+import { Signatures, signatureOf, union } from "../../src/data/min-hash.ts";
 import { hashesOf } from "../../src/data/repeats.ts";
 import type { Check, Finding } from "../../src/inspection/check.ts";
 import { chatTemplate } from "../../src/inspection/checks/chat-template.ts";
@@ -15,7 +16,6 @@ import { lengthPreference, lengthRule } from "../../src/inspection/checks/length
 import { nearDuplicates } from "../../src/inspection/checks/near-duplicates.ts";
 import { opposites } from "../../src/inspection/checks/opposites.ts";
 import { stopsWithin, truncated } from "../../src/inspection/checks/truncated.ts";
-import { Signatures, signatureOf } from "../../src/inspection/min-hash.ts";
 import type { InspectedRow } from "../../src/inspection/row.ts";
 import { Random } from "../../src/random.ts";
 
@@ -103,6 +103,19 @@ describe("copies", () => {
     const found = findingsOf(nearDuplicates(5), [...clean, row(61, copy), row(62, edited)]);
     expect(summary(found)).toEqual([["near duplicates", 1, [62]]]);
     expect(found[0]!.rows[0]!.detail).toMatch(/^about \d\d % of rows\.jsonl line 4$/);
+  });
+
+  test("with another answer to the same long prompt are no near duplicates", () => {
+    const long = words(400);
+    const rows = [
+      row(1, { prompt: long }),
+      row(2, { prompt: long }),
+      row(3, { prompt: long, chosen: "Yes.", rejected: "No." }),
+    ];
+    expect(findingsOf(nearDuplicates(5), rows)).toEqual([]);
+    const again = row(4, { prompt: `${long} again`, chosen: "yes. ", rejected: "No." });
+    const turned = row(5, { prompt: `${long} again`, chosen: "No.", rejected: "Yes." });
+    expect(summary(findingsOf(nearDuplicates(5), [...rows, again, turned]))).toEqual([["near duplicates", 1, [4]]]);
   });
 
   test("turned round are opposite preferences, not duplicates", () => {
@@ -336,23 +349,48 @@ describe("MinHash", () => {
       };
       const [x, y] = [shingles(a), shingles(b)];
       const both = [...x].filter((shingle) => y.has(shingle)).length;
-      const signatures = new Signatures();
-      signatures.add(signatureOf(a)!);
-      signatures.add(signatureOf(b.toUpperCase().replaceAll(" ", ", "))!);
+      const [first, second] = [signatureOf(a)!, signatureOf(b.toUpperCase().replaceAll(" ", ", "))!];
+      const same = first.filter((value, k) => value === second[k]).length / first.length;
       // Four standard errors of 64 functions at most.
-      expect(Math.abs(signatures.similarity(0, 1) - both / (x.size + y.size - both))).toBeLessThan(0.25);
+      expect(Math.abs(same - both / (x.size + y.size - both))).toBeLessThan(0.25);
+      const signatures = new Signatures();
+      signatures.add([first]);
+      expect(signatures.likest([second], 0)?.similarity ?? same).toBe(same);
     }
   });
 
-  test("texts without three words are not compared", () => {
+  test("of a text without three words there is none", () => {
     expect([signatureOf("two words"), signatureOf("")]).toEqual([undefined, undefined]);
+  });
+
+  test("of sets together is that of their union", () => {
+    const [a, b] = [words(30), words(30)];
+    expect(union([signatureOf(a)!, signatureOf(b)!])).not.toEqual(signatureOf(a));
+    expect(union([signatureOf(a)!, signatureOf(a)!])).toEqual(signatureOf(a));
+    expect(union([signatureOf(a)!, signatureOf(b)!])).toEqual(union([signatureOf(b)!, signatureOf(a)!]));
+  });
+
+  test("compares texts by the least alike of their sets", () => {
+    const [a, b, c] = [words(30), words(30), words(30)].map((text) => signatureOf(text)!) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
+    const signatures = new Signatures(2);
+    signatures.add([a, b]);
+    signatures.add([a, c]);
+    expect(signatures.likest([a, c], 0.8)).toEqual({ place: 1, similarity: 1 });
+    expect(signatures.likest([c, b], 0.1)).toBeUndefined();
   });
 
   test("thousands of equal texts take no quadratic time", () => {
     const signatures = new Signatures();
     const text = words(10);
-    for (let i = 0; i < 20_000; i++) signatures.add(signatureOf(text)!);
-    expect(signatures.likest(0.8).size).toBe(19_999);
+    const signature = signatureOf(text)!;
+    for (let i = 0; i < 20_000; i++) {
+      expect(signatures.likest([signature], 0.8)).toEqual(i === 0 ? undefined : { place: 0, similarity: 1 });
+      signatures.add([signature]);
+    }
   });
 });
 

@@ -2,11 +2,11 @@
 
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
 import { hashOf } from "../../data/hash.ts";
+import { Signatures } from "../../data/min-hash.ts";
+import { ALIKE } from "../../data/near-duplicates.ts";
 import { looseKey, plain } from "../../data/repeats.ts";
 import { type Check, Tally } from "../check.ts";
-import { Signatures } from "../min-hash.ts";
 import type { InspectedRow } from "../row.ts";
-import { ALIKE } from "./near-duplicates.ts";
 
 export function leaks(named: number): Check {
   const prompts = new Map<number, RowOrigin>();
@@ -15,8 +15,8 @@ export function leaks(named: number): Check {
   const origins: RowOrigin[] = [];
   const samePrompt = new Tally(named);
   const sameRow = new Tally(named);
-  const unsettled = new Map<number, RowOrigin>();
-  let [training, heldOut] = [0, 0];
+  const alike = new Tally(named);
+  let heldOut = 0;
   const remember = (map: Map<number, RowOrigin>, key: number, origin: RowOrigin) => {
     if (!map.has(key)) map.set(key, origin);
   };
@@ -26,8 +26,8 @@ export function leaks(named: number): Check {
       if (row.prompt !== "") remember(prompts, promptKey(row), row.origin);
       const signature = row.signature();
       if (signature === undefined) return;
-      signatures.add(signature);
-      training = origins.push(row.origin);
+      signatures.add([signature]);
+      origins.push(row.origin);
     },
     seeHeldOut(row) {
       heldOut++;
@@ -39,18 +39,11 @@ export function leaks(named: number): Check {
       const asked = row.prompt === "" ? undefined : prompts.get(promptKey(row));
       if (asked !== undefined) samePrompt.add(row.origin, `the prompt of ${describeOrigin(asked)}`);
       const signature = row.signature();
-      if (signature === undefined) return;
-      signatures.add(signature);
-      unsettled.set(origins.push(row.origin) - 1, row.origin);
+      const like = signature && signatures.likest([signature], ALIKE);
+      if (like === undefined) return;
+      alike.add(row.origin, `about ${Math.round(100 * like.similarity)} % of ${describeOrigin(origins[like.place]!)}`);
     },
     findings() {
-      const alike = new Tally(named);
-      const likest = signatures.likest(ALIKE, training);
-      for (const [place, origin] of unsettled) {
-        const like = likest.get(place);
-        if (like)
-          alike.add(origin, `about ${Math.round(100 * like.similarity)} % of ${describeOrigin(origins[like.of]!)}`);
-      }
       return [
         ...sameRow.finding(
           {

@@ -58,6 +58,8 @@ const dropped: Readonly<Partial<Record<Cause, Meaning>>> = {
   },
   "completion too long": { level: "warning", why: "They are left out.", ...tooLong },
   duplicate: { level: "note", why: "They are an earlier row to the letter.", ...askedFor },
+  "near duplicate": { level: "note", why: "They nearly repeat an earlier row.", ...askedFor },
+  "garbled text": { level: "note", why: "Characters of them were lost or read in the wrong encoding.", ...askedFor },
   "opposite preference": { level: "note", why: "Another row prefers the same the other way round.", ...askedFor },
   "no preference": { ...nothingToPrefer, why: "Their completions are tied, which prefers none. They are left out." },
   "weak preference": {

@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Needs } from "../../src/data/derive.ts";
+import { refuseDropWithoutUse } from "../../src/data/drop.ts";
 import { loadExamples, type PreferenceOptions } from "../../src/data/load.ts";
-import { refuseDropWithoutUse } from "../../src/data/repeats.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer.ts";
 import { byteFiles } from "../text/tokenizers.ts";
 import { temporaryFiles } from "./files.ts";
@@ -95,6 +95,75 @@ describe("duplicates", () => {
       }),
       { numRuns: 30 },
     );
+  });
+});
+
+describe("near duplicates", () => {
+  const LONG = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
+  const near = (prompt: string, chosen = LONG, rejected = "No idea.") => pair(prompt, chosen, rejected);
+  const drop = ["near-duplicates"] as const;
+  const file = jsonl("near.jsonl", [
+    near("What does it do?"),
+    near("What does it do?", LONG.replace("word20", "other")),
+    near("What does it do?"),
+    near("What does it do?", "Nobody has ever seen it do anything but sit there and look at the dogs."),
+    near("What does it do?", "No idea.", LONG),
+    near("what does it do ?", `${LONG}.`, "no idea. "),
+  ]);
+
+  test("the first of each kind stays, as do other answers and those preferred the other way round", async () => {
+    const loaded = await load(file, { drop, maxLength: 1000 });
+    expect(lines(loaded)).toEqual([1, 4, 5]);
+    expect(loaded.ledger.toJSON().droppedBy).toEqual({
+      "near duplicate": {
+        count: 2,
+        rows: [expect.objectContaining({ line: 2 }), expect.objectContaining({ line: 6 })],
+        example: expect.stringMatching(/^about \d\d % of .*near\.jsonl line 1$/),
+      },
+      duplicate: expect.objectContaining({ count: 1, rows: [expect.objectContaining({ line: 3 })] }),
+    });
+  });
+
+  test("of a row that can't be used stay", async () => {
+    const rows = jsonl("too-long.jsonl", [
+      near("What does it do?", `${LONG} ${"z".repeat(40)}`),
+      near("What does it do?"),
+    ]);
+    const limits = { maxLength: 300, maxPromptLength: 70, truncation: "drop" } as const;
+    expect(lines(await load(rows, { drop, ...limits }))).toEqual([2]);
+  });
+
+  test("of labelled answers are of one label", async () => {
+    const labelled = [true, false, true].map((label, i) => ({
+      prompt: "What?",
+      completion: LONG + "!".repeat(i),
+      label,
+    }));
+    const rows = jsonl("near-labelled.jsonl", labelled);
+    expect(lines(await load(rows, { drop, maxLength: 1000 }, { rows: "labelled" }))).toEqual([1, 2]);
+  });
+});
+
+describe("garbled text", () => {
+  const file = jsonl("garbled.jsonl", [
+    pair("Où?", "Là, “très” près… Ã, Â, “AÔ.", "Ã la carte"),
+    pair("Q", "It\ufffds here.", "B"),
+    pair("Q", "A", "cafÃ© au lait"),
+    pair("donâ€™t", "A", "B"),
+    pair("Q", "A \ud83d", "B"),
+    pair("Q", "A \ud83d\ude00", "B"),
+  ]);
+
+  test("is left out, lost or in the wrong encoding, and the ledger shows the first", async () => {
+    const loaded = await load(file, { drop: ["garbled"] });
+    expect(lines(loaded)).toEqual([1, 6]);
+    expect(loaded.ledger.toJSON().droppedBy).toEqual({
+      "garbled text": expect.objectContaining({ count: 4, example: 'characters were lost in "It\ufffds here."' }),
+    });
+  });
+
+  test("stays without it", async () => {
+    expect(lines(await load(file, {}))).toEqual([1, 2, 3, 4, 5, 6]);
   });
 });
 
