@@ -48,7 +48,7 @@ const opened = await openPairs({
   threads,
 });
 const { config, checkpoint, examples } = opened;
-const newPolicy = policiesOf(opened);
+const newPolicy = await policiesOf(opened);
 
 /** The pairs in the form that an objective learns from. */
 function examplesOf({ roles }) {

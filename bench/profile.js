@@ -54,7 +54,7 @@ try {
 
 /** Runs both programs so many rounds and one more, which warms up: milliseconds of each. Their traces are files. */
 async function timed(batch) {
-  const policy = policiesOf(opened)();
+  const policy = (await policiesOf(opened))();
   const objective = objectiveOf(config);
   const compile = (name, program) => nodeRuntime.compile(program, { threads, profile: join(scratch, name) });
   const reference = await compile("reference", scoreProgram(model, policy.referenceParameters));

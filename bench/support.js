@@ -51,8 +51,8 @@ export async function openPairs(settings) {
  * What makes policies as such a run begins, each with an adapter of its own over the same weights.
  * @param {Awaited<ReturnType<typeof openPairs>>} opened
  */
-export function policiesOf({ config, checkpoint, model }) {
-  const weights = loadWeights(checkpoint, model);
+export async function policiesOf({ config, checkpoint, model }) {
+  const weights = await loadWeights(checkpoint, model);
   return () => newPolicy(config, model, weights);
 }
 

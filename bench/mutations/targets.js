@@ -117,15 +117,18 @@ const dataFiles = {
 export function targetsOf(library) {
   const { openCheckpoint, modelFor, loadWeights, tokenizerFromFiles, readAdapter, loadPreferences, readRows } = library;
   const openModel = async (path) => {
-    using_(await openCheckpoint(path), (checkpoint) => {
+    const checkpoint = await openCheckpoint(path);
+    try {
       for (const name of checkpoint.tensors.keys()) checkpoint.read(name);
       const model = modelFor(checkpoint);
-      loadWeights(checkpoint, model);
+      await loadWeights(checkpoint, model);
       model.rotaryTables(16);
       const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
       tokenizer.decode(tokenizer.encode("Is it <|im_end|> 12 good?\n\n  Yes \u00e9\u2581."));
       if (tokenizer.hasChatTemplate) tokenizer.chat.render(messages("Hi"), { addGenerationPrompt: true });
-    });
+    } finally {
+      checkpoint[Symbol.dispose]();
+    }
   };
   const tokenizer = tokenizerFromFiles({
     tokenizer: JSON.parse(example("tokenizer.json")),
@@ -161,14 +164,6 @@ export function targetsOf(library) {
       alone(name, name.startsWith("nested") ? openRows : openData, bytes),
     ),
   ];
-}
-
-function using_(checkpoint, use) {
-  try {
-    use(checkpoint);
-  } finally {
-    checkpoint[Symbol.dispose]();
-  }
 }
 
 /** Writes a target's files into a folder. */

@@ -132,7 +132,7 @@ export class Tuning implements AsyncDisposable {
     const rows = { config, objective, model, tokenizer };
     const train = await readExamples(given.train, rows, config.limit);
     const held = given.heldOut && (await readExamples(given.heldOut, rows));
-    const policy = newPolicy(config, model, loadWeights(checkpoint, model));
+    const policy = newPolicy(config, model, await loadWeights(checkpoint, model));
     const opened = { config, objective, checkpoint, tokenizer, policy, train, held, runtime: given.runtime };
     onStage?.("compiling");
     const maxPositions = Math.min(config.maxLength, model.maxPositions);

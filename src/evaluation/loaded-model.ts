@@ -74,7 +74,7 @@ export async function openModel(
   const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
   const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
   await found.fetchWeights();
-  const weights = loadWeights(checkpoint, model);
+  const weights = await loadWeights(checkpoint, model);
   const base = { parameters: checkpointParameters(model.weights), weights };
   const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;
   return { checkpoint, model, tokenizer, parameters, weights: bound, threads };

@@ -61,7 +61,7 @@ async function logpsWithAdapter(
   adapter: LoraAdapter,
   examples: readonly TokenizedExample[],
 ): Promise<number[]> {
-  const { parameters, weights } = continuedPolicy(model, loadWeights(checkpoint, model), adapter);
+  const { parameters, weights } = continuedPolicy(model, await loadWeights(checkpoint, model), adapter);
   return probe(model, parameters, weights, examples);
 }
 

@@ -7,11 +7,33 @@ import type { LanguageModel } from "./model.ts";
 
 export type Weights = Readonly<Record<string, Value>>;
 
+/** Milliseconds of reading after which whatever waits is let through: a signal is heard well within a second. */
+const PATIENCE = 50;
+
 /**
  * Reads every weight of the model, each once, as float32. Throws CheckpointError for a weight that is missing or has
- * another shape than the configuration says, before any is read.
+ * another shape than the configuration says, before any is read, and the signal's reason when it aborts.
  */
-export function loadWeights(checkpoint: Checkpoint, model: LanguageModel): Weights {
+export async function loadWeights(
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  signal?: AbortSignal,
+): Promise<Weights> {
+  refuseOtherShapes(checkpoint, model);
+  const weights: Record<string, Value> = {};
+  let since = performance.now();
+  for (const [name, dims] of model.weights) {
+    if (performance.now() - since > PATIENCE) {
+      await new Promise<void>((resolve) => setTimeout(resolve));
+      since = performance.now();
+    }
+    signal?.throwIfAborted();
+    weights[name] = { dims, data: readWeight(checkpoint, name) };
+  }
+  return weights;
+}
+
+function refuseOtherShapes(checkpoint: Checkpoint, model: LanguageModel): void {
   for (const [name, shape] of model.weights) {
     const found = checkpoint.tensors.get(storedName(checkpoint, name));
     if (!found) {
@@ -25,9 +47,6 @@ export function loadWeights(checkpoint: Checkpoint, model: LanguageModel): Weigh
       );
     }
   }
-  return Object.fromEntries(
-    [...model.weights].map(([name, dims]) => [name, { dims, data: readWeight(checkpoint, name) }]),
-  );
 }
 
 /** Reads one weight of a model as float32. Throws CheckpointError where it is missing. */

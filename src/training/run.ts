@@ -34,6 +34,7 @@ import type { PolicyShape } from "./policy/policy.ts";
 import { startingPolicy, startingShape } from "./start.ts";
 import { hashOfExamples } from "./step/reference.ts";
 import { checkRegularization, markRegularization, type RunData } from "./step/regularization.ts";
+import { StepOrder } from "./step/step-order.ts";
 import { summaryOf } from "./summary.ts";
 import { firstPart } from "./supervised.ts";
 import { checkStopping } from "./watch/stopping.ts";
@@ -115,7 +116,13 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
       run.writeJson("outcome.json", { part: "first", step, steps, interrupted, suspects } satisfies Outcome);
       return { ...tuned, output: config.output, part: "first" };
     }
-    const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result });
+    const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result, signal }).catch(
+      (error) => {
+        if (signal?.aborted && error === signal.reason) return undefined;
+        throw error;
+      },
+    );
+    if (start === undefined) return { ...interrupted(run, config, train), ...(part && { part }) };
     const { syncReference: every, threads } = config;
     const policy =
       every === undefined || mixup === undefined
@@ -130,6 +137,18 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
     if (!resume) run.removeIfUnused();
     throw error;
   }
+}
+
+/** What becomes of a run that is interrupted while its weights are read: it is where it was. */
+function interrupted(run: RunDirectory, config: TrainingConfig, { examples }: LoadedPreferences): RunResult {
+  const outcome: Outcome = {
+    step: run.checkpointSteps().at(-1) ?? 0,
+    steps: new StepOrder(examples.length, config).steps,
+    interrupted: "signal",
+    suspects: 0,
+  };
+  run.writeJson("outcome.json", outcome);
+  return { output: config.output, ...outcome, ...summaryOf(run, undefined) };
 }
 
 /** Runs the first part, from where it was interrupted or to what it came to, if there is anything of it. */

@@ -21,19 +21,20 @@ interface Start {
   readonly adapter: LoraAdapter | undefined;
   /** Folder of the first part's result, where there was one. */
   readonly tuned: string | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
-/** The policy as the run begins. */
+/** The policy as the run begins. Throws the signal's reason when it aborts meanwhile. */
 export async function startingPolicy(
   config: TrainingConfig,
-  { checkpoint, model, adapter, tuned }: Start,
+  { checkpoint, model, adapter, tuned, signal }: Start,
 ): Promise<Policy> {
   if (config.tuning === "full") {
     using whole = tuned === undefined ? undefined : await openCheckpoint(tuned);
-    return newPolicy(config, model, loadWeights(whole ?? checkpoint, model));
+    return newPolicy(config, model, await loadWeights(whole ?? checkpoint, model, signal));
   }
   const continued = tuned === undefined ? adapter : readAdapter(tuned);
-  const weights = loadWeights(checkpoint, model);
+  const weights = await loadWeights(checkpoint, model, signal);
   return continued ? continuedPolicy(model, weights, continued) : newPolicy(config, model, weights);
 }
 

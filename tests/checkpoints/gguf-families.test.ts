@@ -45,7 +45,7 @@ describe.each(Object.entries(VARIANTS))("%s", (name, variant) => {
     expect(model.family).toBe(golden.config.model_type);
     expect(model.maxPositions).toBe(golden.config.max_position_embeddings ?? golden.config.n_positions);
     const score = await compileScorer({ model, parameters: checkpointParameters(model.weights), runtime: nodeRuntime });
-    const scored = await score(families.examples, loadWeights(checkpoint, model));
+    const scored = await score(families.examples, await loadWeights(checkpoint, model));
     expectClose(scored.tokens, golden.logps.flat(), 1e-5);
   });
 });

@@ -163,7 +163,7 @@ describe("every family", () => {
     using again = await exported(`${variant}.gguf`, { model: await variantOf(variant) });
     const model = modelFor(again);
     const score = await compileScorer({ model, parameters: checkpointParameters(model.weights), runtime: nodeRuntime });
-    const scored = await score(families.examples, loadWeights(again, model));
+    const scored = await score(families.examples, await loadWeights(again, model));
     expectClose(scored.tokens, families.variants[variant]!.logps.flat(), 1e-5);
   });
 

@@ -135,7 +135,7 @@ describe("every family", () => {
     using checkpoint = await openCheckpoint(path);
     const model = modelFor(checkpoint);
     const parameters = checkpointParameters(model.weights);
-    const weights = loadWeights(checkpoint, model);
+    const weights = await loadWeights(checkpoint, model);
     await using ours = await Generator.create({ model, parameters, weights, runtime: nodeRuntime });
     const expected = await ours.generate(PROMPT_IDS, { maxNewTokens: 10 });
     const answers = (output.tolist() as bigint[][]).map((row) => row.slice(WIDTH).map(Number));

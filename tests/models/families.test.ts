@@ -92,15 +92,15 @@ describe.each(Object.keys(families.adapters))("an adapter on all linear layers o
   });
 });
 
-it("a checkpoint of a model's body alone, as GPT-2's own, lacks the body's name in front of its weights", () => {
+it("a checkpoint of a model's body alone, as GPT-2's own, lacks the body's name in front of its weights", async () => {
   const model = familyModel("gpt2");
   const weights = familyWeights(model.weights);
   const bare = Object.fromEntries(
     Object.entries(weights).map(([name, value]) => [name.replace("transformer.", ""), value]),
   );
-  expect(loadWeights(weightsOnly(bare), model)).toEqual(weights);
+  expect(await loadWeights(weightsOnly(bare), model)).toEqual(weights);
   const { "h.1.ln_2.bias": _, ...incomplete } = bare;
-  expect(() => loadWeights(weightsOnly(incomplete), model)).toThrow(
+  await expect(loadWeights(weightsOnly(incomplete), model)).rejects.toThrow(
     'the weight "transformer.h.1.ln_2.bias" is missing',
   );
 });

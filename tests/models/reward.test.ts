@@ -70,16 +70,19 @@ describe("a new head", () => {
     expect(head(1)).not.toEqual(head(2));
   });
 
-  it.each(["biased", "grouped-tied"])("takes the place of the vocabulary's on %s; the embedding stays", (variant) => {
-    const checkpoint = rewardOf(checkpointOf(variant), 0);
-    const model = modelFor(checkpoint);
-    expect(model.scores).toBe("reward");
-    expect(model.headWeight).toBe("score.weight");
-    expect(model.weights.get("score.weight")).toEqual([1, model.hiddenSize]);
-    expect(model.weights.has("lm_head.weight")).toBe(false);
-    expect(model.weights.has("model.embed_tokens.weight")).toBe(true);
-    expect(Object.keys(loadWeights(checkpoint, model))).toEqual([...model.weights.keys()]);
-  });
+  it.each(["biased", "grouped-tied"])(
+    "takes the place of the vocabulary's on %s; the embedding stays",
+    async (variant) => {
+      const checkpoint = rewardOf(checkpointOf(variant), 0);
+      const model = modelFor(checkpoint);
+      expect(model.scores).toBe("reward");
+      expect(model.headWeight).toBe("score.weight");
+      expect(model.weights.get("score.weight")).toEqual([1, model.hiddenSize]);
+      expect(model.weights.has("lm_head.weight")).toBe(false);
+      expect(model.weights.has("model.embed_tokens.weight")).toBe(true);
+      expect(Object.keys(await loadWeights(checkpoint, model))).toEqual([...model.weights.keys()]);
+    },
+  );
 
   it("is said in the configuration as transformers says it", () => {
     const architectures = (config: JsonObject) => rewardOf(checkpointOf("biased", { config }), 0).config.architectures;
@@ -99,7 +102,7 @@ describe("a new head", () => {
     const checkpoint = rewardOf(base, 0);
     const model = modelFor(checkpoint);
     expect(checkpoint.config.architectures).toEqual(["LlamaForSequenceClassification"]);
-    expect(loadWeights(checkpoint, model)["score.weight"]!.data.length).toBe(model.hiddenSize);
+    expect((await loadWeights(checkpoint, model))["score.weight"]!.data.length).toBe(model.hiddenSize);
   });
 
   it("is not put on a model that has one", () => {
@@ -136,10 +139,10 @@ describe("the token to pad with", () => {
   });
 });
 
-describe("a reward model", () => {
+describe("a reward model", async () => {
   const checkpoint = rewardOf(checkpointOf("biased", { config: { initializer_range: 1 } }), 3);
   const model = modelFor(checkpoint);
-  const weights: Weights = loadWeights(checkpoint, model);
+  const weights: Weights = await loadWeights(checkpoint, model);
   const program = scoreProgram(model, checkpointParameters(model.weights));
 
   async function rewards(examples: readonly Example[], runtime: Runtime = interpreter): Promise<number[]> {

@@ -23,7 +23,7 @@ describe.skipIf(sharedMissing)("the shared models generate what transformers gen
     using checkpoint = await openCheckpoint(path);
     const model = modelFor(checkpoint);
     const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-    const subject = { model, weights: loadWeights(checkpoint, model) };
+    const subject = { model, weights: await loadWeights(checkpoint, model) };
     return { subject, tokenizer, stops: stopTokens(checkpoint, tokenizer) };
   }
 

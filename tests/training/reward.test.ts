@@ -92,7 +92,7 @@ describe("a run with an adapter", () => {
     using before = await openCheckpoint(model);
     using after = await openCheckpoint(result.result!);
     const shape = modelFor(after);
-    const weights = loadWeights(after, shape);
+    const weights = await loadWeights(after, shape);
     const adapted = new Set([...shape.linearModules.map((module) => `${module}.weight`), "score.weight"]);
     for (const name of shape.weights.keys()) {
       const same = name !== "score.weight" && before.read(name).every((x, i) => x === weights[name]!.data[i]);

@@ -136,6 +136,25 @@ describe("while it goes on, a run directory says who works on it", () => {
     expect(left("ctrl-c")).toEqual([]);
   });
 
+  it("nor after Ctrl-C while its weights were read; it goes on where it was", async () => {
+    const interruptAtStart = (): RunControl => {
+      const abort = new AbortController();
+      return { signal: abort.signal, observer: { onStage: (stage) => stage === "reading" && abort.abort() } };
+    };
+    const early = await run("early", interruptAtStart());
+    expect(early).toMatchObject({ output: at("early"), step: 0, steps: 4, interrupted: "signal" });
+    expect(early.result).toBeUndefined();
+    expect(left("early")).toEqual([]);
+
+    await run("early", { ...interruptAfter(2), resume: true });
+    const again = await run("early", { ...interruptAtStart(), resume: true });
+    expect(again).toMatchObject({ step: 2, steps: 4, interrupted: "signal" });
+    expect(json("early", "outcome.json")).toEqual({ step: 2, steps: 4, interrupted: "signal", suspects: 0 });
+
+    await run("early", { resume: true });
+    expect(metricsOf("early")).toEqual(metricsOf("whole"));
+  });
+
   it("and not after an error, which it tells; the run goes on after its last checkpoint", async () => {
     const observer: RunObserver = {
       onStep({ step }) {
