@@ -1,7 +1,7 @@
 /** Settings from a YAML file (JSON is YAML too), under the flags' names as on the command line or as in the library. */
 
 import { readFileSync } from "node:fs";
-import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import { systemReason } from "../checkpoints/files.ts";
 import { ConfigError } from "../errors.ts";
 import { nearest } from "../suggest.ts";
@@ -41,15 +41,29 @@ function entriesOf(path: string): { name: string; line: number; value: unknown }
   const document = parseDocument(readText(path), { lineCounter: lines, prettyErrors: false });
   const lineOf = (offset: number) => lines.linePos(offset).line;
   const [problem] = document.errors;
+  if (problem?.code === "MULTIPLE_DOCS") {
+    throw new ConfigError(
+      `${path} line ${lineOf(problem.pos[0])} begins a second document. Give one document of settings.`,
+    );
+  }
   if (problem) throw new ConfigError(`${path} line ${lineOf(problem.pos[0])} is not valid YAML: ${problem.message}.`);
   if (!isMap(document.contents)) {
     throw new ConfigError(`${path} must have settings as "name: value", one a line, such as "batch-size: 8".`);
   }
-  const values = document.toJS() as Record<string, unknown>;
-  return document.contents.items.map(({ key }) => {
+  return document.contents.items.map(({ key, value }) => {
     const name = String(key);
-    return { name, line: lineOf((isScalar(key) && key.range?.[0]) || 0), value: values[name] };
+    const line = lineOf((isScalar(key) && key.range?.[0]) || 0);
+    return { name, line, value: isNode(value) ? plainValue(value, document, `${path} line ${line}: ${name}`) : null };
   });
+}
+
+/** Throws ConfigError for an alias of what is nowhere, and for aliases of aliases without end. */
+function plainValue(value: Node, document: Document, where: string): unknown {
+  try {
+    return value.toJS(document);
+  } catch (error) {
+    throw new ConfigError(`${where}: ${(error as Error).message}.`, { cause: error });
+  }
 }
 
 function readText(path: string): string {

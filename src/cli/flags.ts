@@ -6,7 +6,7 @@
 import { Option } from "commander";
 import { z } from "zod";
 
-type FlagKind = "boolean" | "integer" | "number" | "choice" | "list" | "text";
+type FlagKind = "boolean" | "integer" | "number" | "choice" | "list" | "numbers" | "text";
 
 /** One setting as the command line sees it. */
 export interface Flag {
@@ -26,6 +26,7 @@ interface Property {
   readonly type?: string;
   readonly enum?: readonly string[];
   readonly anyOf?: readonly Property[];
+  readonly items?: Property;
   readonly description?: string;
 }
 
@@ -48,7 +49,8 @@ export function flagsOf(schema: z.ZodObject): Flag[] {
 
 function kindOf(key: string, property: Property): FlagKind {
   if (property.enum) return "choice";
-  if (property.anyOf?.some(({ type }) => type === "array")) return "list";
+  const list = property.anyOf?.find(({ type }) => type === "array");
+  if (list) return list.items?.type === "number" ? "numbers" : "list";
   const kinds: Record<string, FlagKind> = {
     boolean: "boolean",
     integer: "integer",
@@ -90,20 +92,21 @@ function describe({ description, default: value, kind }: Flag): string {
 
 function defaultPlaceholder({ kind, choices }: Flag): string {
   if (kind === "choice") return choices.join("|");
-  return { integer: "n", number: "x", list: "names", text: "text", boolean: "" }[kind];
+  return { integer: "n", number: "x", list: "names", numbers: "numbers", text: "text", boolean: "" }[kind];
 }
 
 /** Text to a value as far as the flag's kind says how. What is not of that kind stays text, which the schema refuses by name. */
 function parserOf(kind: FlagKind): (text: string, previous?: unknown) => unknown {
   if (kind === "integer" || kind === "number") return (text) => (isDecimal(text) ? Number(text) : text);
   // A list given more than once is one list.
-  if (kind === "list") return (text, previous) => (previous === undefined ? text : `${previous},${text}`);
+  if (kind === "list" || kind === "numbers")
+    return (text, previous) => (previous === undefined ? text : `${previous},${text}`);
   return (text) => text;
 }
 
-/** Number() alone would take "", "0x10" and "Infinity" too. */
+/** Number() alone would take "", "0x10" and "Infinity" too, and make that of 1e400. */
 function isDecimal(text: string): boolean {
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text));
 }
 
 /** `a`, `a or b`, `a, b or c`. */

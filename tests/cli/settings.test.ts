@@ -75,10 +75,25 @@ describe("a file", () => {
     ["shuffle: false\nno-shuffle: true", "run.yaml line 2: no-shuffle is given twice."],
     ["no-shuffle: 1", "run.yaml line 1: no-shuffle must be true or false, but is 1."],
     ["beta: 1\nbeta: 2", "run.yaml line 2 is not valid YAML: Map keys must be unique."],
+    ["beta: *strong", "run.yaml line 1: beta: Unresolved alias (the anchor must be set before the alias): strong."],
+    ["beta: 1\n---\nbeta: 2", "run.yaml line 2 begins a second document. Give one document of settings."],
     ["- beta\n- 1", 'run.yaml must have settings as "name: value", one a line, such as "batch-size: 8".'],
     ["", 'run.yaml must have settings as "name: value", one a line, such as "batch-size: 8".'],
   ])("%j is refused", (text, message) => {
     expect(complaint(() => fromFile(text))).toBe(message);
+  });
+
+  test("with aliases of aliases without end is refused", () => {
+    const eight = (name: string) => `[${Array.from({ length: 8 }, () => name).join(", ")}]`;
+    const text = `epochs: &a ${eight("x")}\nseed: &b ${eight("*a")}\nthreads: &c ${eight("*b")}\nbeta: ${eight("*c")}\n`;
+    expect(complaint(() => fromFile(text))).toMatch(/^run\.yaml line \d: \w+: Excessive alias count/);
+  });
+
+  test("takes a value by its anchor", () => {
+    expect(values(fromFile("learning-rate: &rate 1e-5\nsft-learning-rate: *rate"))).toEqual({
+      learningRate: 1e-5,
+      sftLearningRate: 1e-5,
+    });
   });
 
   test("that is not there is refused", () => {
@@ -130,5 +145,47 @@ describe("what is wrong with a value", () => {
       run.yaml line 4: batch-size must be a whole number, but is "8".
       run.yaml line 5: chat must be true or false, but is "yes"."
     `);
+  });
+
+  test("one of a list is named by its place in the file's list, or by itself in a text", () => {
+    const required = "model: m\noutput: o\n";
+    const wrong = [
+      "data: [a, 3]",
+      "data: [a, '']",
+      "data: [a, {path: b, weight: 0}]",
+      "data: [a, {weight: 2}]",
+      "data: [a, {path: b, format: opnai}]",
+      "data: a\nloss: [sigmoid, ipoo]",
+      "data: a\nloss-weights: [1, x]",
+      "data: a\nloss-weights: 0.5",
+      "data: a\ncolumns: {prompt: 3}",
+    ];
+    expect(
+      wrong.map((text) => check(fromFile(required + text)).replace(/(format must be ).*(, but)/, "$1...$2")),
+    ).toMatchInlineSnapshot(`
+      [
+        "run.yaml line 3: data 2 must be a text, but is 3.",
+        "run.yaml line 3: data 2 has an empty name: there is a comma too many, or a name is missing.",
+        "run.yaml line 3: data 2, weight must be above 0, but is 0.",
+        "run.yaml line 3: data 2, path is missing.",
+        "run.yaml line 3: data 2, format must be ..., but is "opnai". Did you mean openai?",
+        "run.yaml line 4: loss 2 must be sigmoid, hinge, ipo, robust, exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sigmoid_norm, tdpo1, tdpo2, sft or plackett_luce, but is "ipoo". Did you mean ipo?",
+        "run.yaml line 4: loss-weights 2 must be a number, but is "x".",
+        "run.yaml line 4: loss-weights must be numbers with commas or a list of numbers, but is 0.5.",
+        "run.yaml line 4: columns, prompt must be a text, but is 3.",
+      ]
+    `);
+    const given = { model: "m", output: "o", data: "a.jsonl,", lossWeights: "1,x" };
+    expect(check(fromFlags(given))).toMatchInlineSnapshot(`
+      "--data has an empty name: there is a comma too many, or a name is missing.
+      --lossWeights must be a number, but is "x"."
+    `);
+  });
+
+  test("a number that is not finite is shown as it was given", () => {
+    const required = "model: m\ndata: d\noutput: o\n";
+    expect(check(fromFile(`${required}beta: .inf\nlearning-rate: .nan`))).toBe(
+      "run.yaml line 5: learning-rate must be a number, but is NaN.\nrun.yaml line 4: beta must be a number, but is Infinity.",
+    );
   });
 });
