@@ -16,6 +16,8 @@ import { type LanguageModel, modelFor } from "../models/index.ts";
 import { mergedWeights, refuseForeignAdapter } from "../models/merge.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { readRunConfig, resultKind } from "../training/directory/run-directory.ts";
+import { availableMemory } from "../training/memory/available-memory.ts";
+import { refuseLargeModel } from "../training/memory/memory-limit.ts";
 import { exportedCard } from "./card.ts";
 import { exportGguf, refuseExistingFile } from "./gguf.ts";
 import { checkMerge, type MergeCheck } from "./merge-check.ts";
@@ -36,6 +38,7 @@ export const exportSchema = z.strictObject({
     .optional()
     .describe("what weights are stored as; q8_0 and q4_0 for gguf; f32 if not given"),
   output: path.describe("the folder to write, or the .gguf file"),
+  force: z.boolean().default(false).describe("merge even where the weights take more memory than there is"),
 });
 
 export type ExportOptions = z.input<typeof exportSchema>;
@@ -56,6 +59,9 @@ const DTYPES: Readonly<Record<Format, readonly Dtype[]>> = {
   onnx: ["f32", "f16"],
 };
 
+const INSTEAD_OF_MERGING =
+  "Merge it on a machine with more memory; --format peft exports the adapter alone, which needs none.";
+
 export interface Exported {
   readonly output: string;
   /** How far the merged model is from the model with its adapter, where one was merged. */
@@ -74,11 +80,13 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
   const model = modelFor(checkpoint);
   const adapter =
     source.adapter === undefined ? undefined : readAdapter((await resolveAdapter(source.adapter, hub)).path);
-  const { output, format } = settings;
+  const { output, format, force } = settings;
   if (format === "peft") {
     exportAdapter(output, model, source, adapter);
     return { output };
   }
+  // Without an adapter there is never more than one weight in memory.
+  if (adapter && !force) refuseLargeModel(model, source.model, availableMemory(), INSTEAD_OF_MERGING);
   await found.fetchWeights();
   const weights = mergedWeights(checkpoint, model, adapter);
   // The check has them all in memory anyway, and merging takes as long as the rest.

@@ -2,6 +2,7 @@
 
 import { closeSync, existsSync, ftruncateSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { writeAdapter } from "../../src/checkpoints/peft.ts";
 import { hugeConfig, hugeWeights } from "../support/huge-model.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { writePairs, writeTinyModel } from "../support/tiny-model.ts";
@@ -38,6 +39,33 @@ describe("a model that needs more memory than there is", () => {
     expect(readdirSync(folder).toSorted()).toEqual(["huge", "pairs.jsonl"]);
     const written = await preftune("generate", "--model", model, "--prompt", "Hello");
     expect(written).toMatchObject({ code: 2, err: expect.stringMatching(refusal) });
+  });
+
+  test("is not merged with an adapter, which can be exported alone", async () => {
+    const [inFeatures, outFeatures] = [65536, 65536];
+    const module = { a: new Float32Array(inFeatures), b: new Float32Array(outFeatures), inFeatures, outFeatures };
+    const modules = new Map([["model.layers.0.self_attn.q_proj", module]]);
+    writeAdapter(at("adapter"), { rank: 1, alpha: 1, rsLora: false, targets: ["q_proj"], modules });
+    for (const format of ["hf", "gguf", "onnx"]) {
+      const words = ["export", "--model", model, "--adapter", at("adapter"), "--format", format];
+      const { code, err } = await preftune(...words, "--output", at("merged.gguf"));
+      expect(err).toMatch(refusal);
+      expect(err).toContain("--format peft exports the adapter alone");
+      expect(code).toBe(2);
+      expect(existsSync(at("merged.gguf"))).toBe(false);
+    }
+    const alone = await preftune(
+      "export",
+      "--model",
+      model,
+      "--adapter",
+      at("adapter"),
+      "--format",
+      "peft",
+      "--output",
+      at("alone"),
+    );
+    expect(alone).toMatchObject({ code: 0, err: "" });
   });
 
   test("is estimated all the same by inspect model", async () => {

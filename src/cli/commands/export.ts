@@ -16,6 +16,7 @@ export const exportCommand: CommandDefinition<typeof exportSchema> = {
   groups: {
     Files: { run: "folder", model: "path", adapter: "folder", output: "path" },
     Format: { format: true, dtype: true },
+    Machine: { force: true },
   },
   examples: [
     "preftune export --run runs/first --output my-model",

@@ -30,13 +30,18 @@ export function refuseLack(run: PlannedRun, available: number): void {
   );
 }
 
-/** Throws ConfigError where the model's weights alone take more than `available` bytes. */
-export function refuseLargeModel(model: LanguageModel, path: string, available: number): void {
+/** Throws ConfigError where the model's weights alone take more than `available` bytes; `advice` is what helps, a sentence. */
+export function refuseLargeModel(
+  model: LanguageModel,
+  path: string,
+  available: number,
+  advice = `Take ${ELSEWHERE}.`,
+): void {
   const weights = FLOAT * parameterCount(model);
   if (weights + BASE_BYTES <= available) return;
   throw new ConfigError(
     `${path}: its weights take ${bytesText(weights)} of memory in float32, and ${bytesText(available)} are available. ` +
-      `Take ${ELSEWHERE}. --force tries it as it is.`,
+      `${advice} --force tries it as it is.`,
   );
 }
 
