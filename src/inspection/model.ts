@@ -1,15 +1,23 @@
 /** What a model is, and what training it will take: nothing of its weights is read. */
 
 import { z } from "zod";
+import type { TokenizedExample } from "../data/example.ts";
 import { findModel, type HubOptions } from "../hub/index.ts";
 import { type LanguageModel, modelFor } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { list, trainingShape } from "../training/config.ts";
-import { memoryOf, microBatchSizes, type StepCost, stepCost, trainedNumbers } from "../training/memory/memory.ts";
+import {
+  microBatchSizes,
+  planMemory,
+  type StepCost,
+  scoresBesides,
+  stepCost,
+  trainedNumbers,
+} from "../training/memory/memory.ts";
 import { methods, objectiveOf, resolveConfig } from "../training/methods.ts";
-import { fullShape, loraShape } from "../training/policy/policy.ts";
+import { fullShape, loraShape, type PolicyShape } from "../training/policy/policy.ts";
 import { MachineSpeed } from "./speed.ts";
 import { type TokenizerFacts, tokenizerFacts } from "./tokenizer.ts";
 
@@ -118,20 +126,23 @@ type Options = z.output<z.ZodObject<typeof modelInspectionShape>>;
 /** What a kind of tuning trains, and what its programs cost. */
 interface Tuning {
   readonly tuning: "lora" | "full";
+  readonly shape: PolicyShape;
   readonly trained: number;
   readonly cost: StepCost;
 }
 
-/** The tunings of a model without its weights. */
+/** The tunings of a model without its weights; `evaluates` says that completions are scored besides. */
 export function tuningOf(
   model: LanguageModel,
   tuning: "lora" | "full",
   loraRank: number,
   objective: Objective,
+  evaluates = false,
 ): Tuning {
   const options = { rank: loraRank, alpha: loraRank, rankStabilized: false, targets: "all-linear", seed: 0 } as const;
   const shape = tuning === "full" ? fullShape(model) : loraShape(model, options);
-  return { tuning, trained: trainedNumbers(shape), cost: stepCost(shape, shape.step(objective), objective) };
+  const cost = stepCost(shape, shape.step(objective), objective, evaluates);
+  return { tuning, shape, trained: trainedNumbers(shape), cost };
 }
 
 async function estimates(
@@ -140,23 +151,30 @@ async function estimates(
   onStage: (text: string) => void,
 ): Promise<TrainingEstimate[]> {
   const { batchSize, microBatchTokens, loraRank } = options;
-  const objective = objectiveOf(resolveConfig(methods.dpo!, { model: "m", data: "d", output: "o" }));
+  // With the defaults of a run for all that is not asked for: it samples, for one.
+  const config = resolveConfig(methods.dpo!, { model: "m", data: "d", output: "o", batchSize, microBatchTokens });
+  const objective = objectiveOf(config);
   const lengths = [...new Set(options.maxLength.map((length) => Math.min(length, model.maxPositions)))];
   const speed = options.time ? await MachineSpeed.measure({ threads: options.threads }) : undefined;
   const list: TrainingEstimate[] = [];
   for (const kind of ["lora", "full"] as const) {
-    const { tuning, trained, cost } = tuningOf(model, kind, loraRank, objective);
+    const { tuning, shape, trained, cost } = tuningOf(
+      model,
+      kind,
+      loraRank,
+      objective,
+      scoresBesides(config, undefined),
+    );
     for (const maxLength of lengths) {
       onStage(`${tuning} at ${maxLength} tokens`);
-      const { sizes, count, pairs } = workOf({ maxLength, batchSize, microBatchTokens });
-      const held = { weights: parameterCount(model), trained, optimizer: "adamw" as const };
+      const { learned, sizes, count, pairs } = workOf({ maxLength, batchSize, microBatchTokens });
       const seconds = await speed?.stepSeconds({ cost, sizes, count, trained });
       const flops = (cost.step.flops(sizes) + (cost.reference?.flops(sizes) ?? 0)) / pairs;
       list.push({
         tuning,
         trained,
         maxLength,
-        memory: memoryOf(cost, held, sizes).total,
+        memory: planMemory({ shape, cost, learned }, config).total,
         flops,
         ...(seconds !== undefined && { seconds, pairsPerSecond: batchSize / seconds }),
       });
@@ -165,7 +183,7 @@ async function estimates(
   return list;
 }
 
-/** Micro-batches of pairs of one length: a prompt of half of it, and two completions of the other half. */
+/** A step on pairs of one length, and its micro-batches: a prompt of half of it, and two completions of the other half. */
 function workOf({
   maxLength,
   batchSize,
@@ -173,6 +191,11 @@ function workOf({
 }: Pick<Options, "batchSize" | "microBatchTokens"> & { maxLength: number }) {
   const completion = Math.max(1, Math.floor(maxLength / 2));
   const packed = maxLength + completion;
+  const pair: TokenizedExample = {
+    origin: { file: "", line: 1 },
+    prompt: new Int32Array(maxLength - completion),
+    completions: [new Int32Array(completion), new Int32Array(completion)],
+  };
   const pairs = Math.min(batchSize, Math.max(1, Math.floor(microBatchTokens / packed)));
   const rows = 2 * completion * pairs;
   const sizes = microBatchSizes({
@@ -182,5 +205,6 @@ function workOf({
     completions: 2,
     positions: maxLength,
   });
-  return { sizes, pairs, count: batchSize / pairs };
+  const learned = Array.from({ length: batchSize }, () => pair);
+  return { learned, sizes, pairs, count: batchSize / pairs };
 }

@@ -2,7 +2,9 @@
 
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { ModelReport } from "../../src/inspection/model.ts";
+import { inspectModel, type ModelReport } from "../../src/inspection/model.ts";
+import type { RunSummary } from "../../src/training/observer.ts";
+import { dpo } from "../../src/training/tuners.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { writeTinyModel } from "../support/tiny-model.ts";
 import { preftune } from "./support.ts";
@@ -79,6 +81,21 @@ describe("inspect model", () => {
     }
   });
 
+  test.each(["lora", "full"] as const)("plans %s as a run with the same settings does", async (tuning) => {
+    const words = (count: number) => Array.from({ length: count }, (_, i) => `word ${i}`).join(" ");
+    const row = JSON.stringify({ prompt: words(99), chosen: ` ${words(98)}`, rejected: ` no ${words(99)}` });
+    writeFileSync(at("long.jsonl"), `${row}\n`.repeat(5));
+    const settings = { batchSize: 4, microBatchTokens: 250, loraRank: 3, threads: 1 };
+    const { estimates } = await inspectModel({ ...settings, model, maxLength: "64", time: false });
+    const run = { tuning, maxLength: 64, maxPromptLength: 32, maxSteps: 1, sampleTokens: 1, epochs: 1 };
+    let planned: number | undefined;
+    const onStart = ({ memory }: RunSummary) => {
+      planned = memory.total;
+    };
+    await dpo({ ...settings, ...run, model, data: at("long.jsonl"), output: at(tuning) }, { observer: { onStart } });
+    expect(estimates.find((estimate) => estimate.tuning === tuning)?.memory).toBe(planned);
+  });
+
   test("estimates for no length that the model can't have", async () => {
     const { estimates } = await report(model, "--no-time", "--max-length", "256,4096,100000");
     expect(estimates.map(({ maxLength }) => maxLength)).toEqual([256, 512, 256, 512]);
@@ -109,8 +126,8 @@ describe("inspect model", () => {
           
 
       DPO   longest  trained  memory       a pair  a step  pairs/s
-      LoRA       64    14.8K  175 MB  0.045 GFLOP
-      full       64    81.1K  175 MB  0.045 GFLOP
+      LoRA       64    14.8K  180 MB  0.045 GFLOP
+      full       64    81.1K  178 MB  0.045 GFLOP
       Steps of 8 pairs, 256 tokens to a micro-batch where more than one pair fits; prompts take half of the length.
       "
     `);
