@@ -59,7 +59,8 @@ export function register<T extends z.ZodObject>(
   const lastHeading = `${Object.keys(definition.groups).at(-1)}:`;
   for (const option of own) command.addOption(option.helpGroup(lastHeading));
   command.helpOption("-h, --help", "show this help").addHelpText("after", `\nExamples:\n${indent(examples)}`);
-  command.action(async () => {
+  command.allowExcessArguments(true).action(async () => {
+    refuseExcess(command.args.slice(word === undefined ? 0 : 1));
     const given = new Map([...givenSettings(command, flags), ...givenWord(command, word)]);
     onExit(await definition.run({ flags, given, own: command.opts(), io }));
   });
@@ -75,6 +76,15 @@ function commandNamed(program: Command, name: string): Command {
   if (member === undefined) return program.command(family);
   const known = program.commands.find((command) => command.name() === family);
   return (known ?? program.command(family).description(FAMILIES[family]!)).command(member);
+}
+
+/** Throws ConfigError for words that are no flag's: as of a glob, which the shell has put its files in the place of. */
+function refuseExcess([first, ...rest]: readonly string[]): void {
+  if (first === undefined) return;
+  const words = rest.length === 0 ? `"${first}" is` : `"${first}" and ${rest.length} more are`;
+  throw new ConfigError(
+    `${words} the value of no flag. Several values of a flag go with commas, and a glob in quotes. --help lists the flags.`,
+  );
 }
 
 /** Throws ConfigError where its flag is given too. */

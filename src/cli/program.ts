@@ -1,6 +1,8 @@
 /** The `preftune` command line: its commands, and how one invocation ends. */
 
 import { Command, CommanderError } from "commander";
+import { ConfigError } from "../errors.ts";
+import { nearest } from "../suggest.ts";
 import { version } from "../version.ts";
 import { type Io, register } from "./command.ts";
 import { commands } from "./commands/index.ts";
@@ -12,7 +14,7 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
     .description("Preference tuning of language models: DPO and its family, exact and fast, on one machine.")
     .version(version, "-v, --version", "show the version")
     .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show the help of a command")
+    .helpCommand(false)
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -22,7 +24,27 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
     })
     .exitOverride();
   for (const definition of commands) register(program, definition, io, onExit);
+  program
+    .command("help")
+    .description("show the help of a command")
+    .argument("[command...]", "its name")
+    .helpOption(false)
+    .action((names: string[]) => commandOf(program, names).outputHelp());
   return program;
+}
+
+/** The command of a name of one word or two. Throws ConfigError where there is none. */
+function commandOf(program: Command, names: readonly string[]): Command {
+  return names.reduce((family, name) => {
+    const known = family.commands.find((command) => command.name() === name);
+    if (known) return known;
+    const guess = nearest(
+      name,
+      family.commands.map((command) => command.name()),
+    );
+    const hint = guess === undefined ? "--help lists what there is." : `Did you mean ${guess}?`;
+    throw new ConfigError(`unknown command '${names.join(" ")}'. ${hint}`);
+  }, program);
 }
 
 /** Runs one invocation and returns its exit code. Never throws. */

@@ -45,9 +45,15 @@ describe("help", () => {
         ui [options] [runs]     Watch runs in the browser, live, and compare them
         report [options] [run]  Write a run's charts, samples and settings as one HTML page
         demo [options]          Tune the embedded example and show what becomes of it
-        help [command]          show the help of a command
+        help [command...]       show the help of a command
       "
     `);
+  });
+
+  test("of a command of two words", async () => {
+    const { code, out } = await preftune("help", "inspect", "data");
+    expect(code).toBe(0);
+    expect(out).toBe((await preftune("inspect", "data", "--help")).out);
   });
 
   test("of dpo", async () => {
@@ -113,9 +119,23 @@ describe("usage errors exit with 2 and say what is wrong", () => {
     `);
   });
 
+  test("the help of a command that there is not", async () => {
+    expect(await refused("help", "dop")).toBe("preftune: unknown command 'dop'. Did you mean dpo?\n");
+    expect(await refused("help", "inspect", "dta")).toBe(
+      "preftune: unknown command 'inspect dta'. Did you mean data?\n",
+    );
+  });
+
+  test("words too many, as of a glob without quotes", async () => {
+    expect(await refused("dpo", "--data", "a.jsonl", "b.jsonl", "c.jsonl")).toMatchInlineSnapshot(`
+      "preftune: "b.jsonl" and 1 more are the value of no flag. Several values of a flag go with commas, and a glob in quotes. --help lists the flags.
+      "
+    `);
+  });
+
   test("a word too many", async () => {
     expect(await refused("export", "--run", "runs/x", "my-model")).toMatchInlineSnapshot(`
-      "preftune: too many arguments for 'export'. Expected 0 arguments but got 1. --help lists what there is.
+      "preftune: "my-model" is the value of no flag. Several values of a flag go with commas, and a glob in quotes. --help lists the flags.
       "
     `);
   });
