@@ -1,6 +1,6 @@
 /** A result that has its name only once it is complete. */
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { systemReason } from "../checkpoints/files.ts";
 import { ConfigError } from "../errors.ts";
 
@@ -16,7 +16,17 @@ export class WholeFile implements Disposable {
     this.flag = flag;
     this.path = path;
     this.temporary = `${path}.tmp-${process.pid}`;
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new ConfigError(`${flag} ${path} is a folder. Give the name of a file in it.`);
+    }
     this.descriptor = this.orRefuse(() => openSync(this.temporary, "w"));
+  }
+
+  /** Throws ConfigError where it would take the place of a file that it is made from. */
+  refuseAmong(sources: readonly string[]): void {
+    const own = identity(this.path);
+    if (own === undefined || !sources.some((source) => identity(source) === own)) return;
+    throw new ConfigError(`${this.flag} ${this.path} is a file that is read for it. Give another name.`);
   }
 
   write(text: string): void {
@@ -52,4 +62,10 @@ export class WholeFile implements Disposable {
     if (this.descriptor !== undefined) closeSync(this.descriptor);
     this.descriptor = undefined;
   }
+}
+
+/** The same for every name of a file; undefined where there is none. */
+function identity(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return found && `${found.dev}:${found.ino}`;
 }

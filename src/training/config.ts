@@ -113,7 +113,8 @@ export const trainingShape = {
     .describe("what the best evaluation is the best in: eval_loss, eval_rewards/accuracies or eval_rewards/margins"),
 
   seed: z.number().int().min(0).default(0).describe("seed of everything random"),
-  threads: count.optional().describe("threads of the engine; all cores if not given"),
+  // Each takes memory of its own: a number that was mistyped would take all there is.
+  threads: count.max(1024).optional().describe("threads of the engine; all cores if not given"),
   microBatchTokens: count.default(256).describe("examples are packed into one engine run up to this many tokens"),
 };
 

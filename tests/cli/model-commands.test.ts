@@ -1,7 +1,7 @@
 /** score, generate and export on a tiny chat model, each checked against the others. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
@@ -97,6 +97,46 @@ describe("score", () => {
     expect(code).toBe(2);
     expect(err).toContain("where.jsonl can't be written (there is no such file or folder)");
   });
+});
+
+describe("an output of score that would do harm", () => {
+  test("a folder is refused before anything is computed", async () => {
+    const { code, err } = await preftune("score", "--model", at("no-model"), "--data", pairs, "--output", folder);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `preftune: --output ${folder} is a folder. Give the name of a file in it.\n`,
+    });
+  });
+
+  test("the rows themselves are refused by any of their names, and stay", async () => {
+    const data = writePairs(at("own.jsonl"), 2);
+    const before = readFileSync(data);
+    symlinkSync(data, at("other-name.jsonl"));
+    for (const output of [data, at("other-name.jsonl"), join(folder, "..", basename(folder), "own.jsonl")]) {
+      const { code, err } = await preftune("score", "--model", model, "--data", data, "--output", output);
+      expect({ code, err }).toEqual({
+        code: 2,
+        err: `preftune: --output ${output} is a file that is read for it. Give another name.\n`,
+      });
+    }
+    expect(readFileSync(data)).toEqual(before);
+    expect(readdirSync(folder).filter((name) => name.includes(".tmp-"))).toEqual([]);
+  });
+});
+
+test("report of a model's folder writes nothing into it", async () => {
+  const before = readdirSync(model);
+  const { code, err } = await preftune("report", model);
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: `preftune: ${model}: is the folder of a model, not of a run. Give the folder that a run was written to (its --output).\n`,
+  });
+  expect(readdirSync(model)).toEqual(before);
+});
+
+test("a number of threads that would take all memory is refused", async () => {
+  const { code, err } = await preftune("generate", "--model", model, "--prompt", "Hi", "--threads", "100000");
+  expect({ code, err }).toEqual({ code: 2, err: "preftune: --threads must be at most 1024, but is 100000.\n" });
 });
 
 describe("export", () => {

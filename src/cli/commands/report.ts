@@ -1,8 +1,10 @@
 /** `preftune report`: a run as one page that needs nothing else. */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { runReport } from "../../dashboard/report.ts";
+import { readRunConfig } from "../../training/directory/run-directory.ts";
 import type { CommandDefinition, Invocation } from "../command.ts";
 import { checkSettings } from "../settings.ts";
 import { WholeFile } from "../whole-file.ts";
@@ -27,6 +29,9 @@ export const reportCommand: CommandDefinition<typeof schema> = {
 async function run({ flags, given, io }: Invocation): Promise<number> {
   const settings = checkSettings(schema, flags, given);
   const { run: folder, output = join(folder, "report.html") } = settings;
+  // What has metrics but no settings is shown as well; a model's folder, which has settings of its own, is no run.
+  const has = (name: string) => existsSync(join(folder, name));
+  if (has("config.json") && !has("metrics.jsonl")) readRunConfig(folder);
   const page = await runReport(folder);
   using file = new WholeFile("--output", output);
   file.write(page);

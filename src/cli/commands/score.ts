@@ -75,6 +75,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   const hub = hubOn(screen);
   const scorer = scorerOf(await fetchNamed(settings, hub), hub);
   const { pairs, ledger } = await scorer(write, (summary) => {
+    file.refuseAmong(summary.ledger.toJSON().files);
     total = 2 * summary.pairs;
   }).finally(() => screen.clearStatus());
   file.complete();
