@@ -98,7 +98,7 @@ function originalPositions(s: Settings, c: ScalingContext): number {
   );
 }
 
-/** What `rope_scaling` or `rope_parameters` say; what is missing or something else is refused by name. */
+/** What `rope_scaling` or `rope_parameters` say: all numbers are above 0; what is missing or something else is refused by name. */
 class Settings {
   private readonly raw: JsonObject;
   private readonly source: string;
@@ -116,27 +116,32 @@ class Settings {
   flag(key: string): boolean | undefined {
     const value = this.raw[key];
     if (value === undefined || typeof value === "boolean") return value;
-    throw new CheckpointError(`${this.source}: rope_scaling.${key} must be true or false`);
+    return this.refuse(key, "true or false");
   }
 
   optional(key: string): number | undefined {
     const value = this.raw[key];
     if (value === undefined || value === null) return undefined;
-    if (typeof value !== "number") throw new CheckpointError(`${this.source}: rope_scaling.${key} must be a number`);
-    return value;
+    return isPositive(value) ? value : this.refuse(key, "a number above 0");
   }
 
   number(key: string): number {
-    const value = this.optional(key);
-    if (value === undefined) throw new CheckpointError(`${this.source}: rope_scaling.${key} must be a number`);
-    return value;
+    return this.optional(key) ?? this.refuse(key, "a number above 0");
   }
 
   numbers(key: string, count: number): number[] {
     const value = this.raw[key];
-    if (Array.isArray(value) && value.length === count && value.every((x) => typeof x === "number")) return value;
-    throw new CheckpointError(`${this.source}: rope_scaling.${key} must be a list of ${count} numbers`);
+    if (Array.isArray(value) && value.length === count && value.every(isPositive)) return value;
+    return this.refuse(key, `a list of ${count} numbers above 0`);
   }
+
+  private refuse(key: string, expected: string): never {
+    throw new CheckpointError(`${this.source}: rope_scaling.${key} must be ${expected}`);
+  }
+}
+
+function isPositive(value: Json): value is number {
+  return typeof value === "number" && value > 0;
 }
 
 function readLongRope(s: Settings, c: ScalingContext): RotaryScaling {
@@ -161,8 +166,7 @@ function readYarn(s: Settings, c: ScalingContext): RotaryScaling {
   /** The dimension that turns so often over the original context. */
   const dimensionOf = (turns: number) =>
     (dimensions * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(base));
-  // A bound of 0 turns is as good as none in transformers.
-  const [fast, slow] = [dimensionOf(s.optional("beta_fast") || 32), dimensionOf(s.optional("beta_slow") || 1)];
+  const [fast, slow] = [dimensionOf(s.optional("beta_fast") ?? 32), dimensionOf(s.optional("beta_slow") ?? 1)];
   const whole = s.flag("truncate") ?? true;
   const low = Math.max(whole ? Math.floor(fast) : fast, 0);
   const high = Math.min(whole ? Math.ceil(slow) : slow, dimensions - 1);

@@ -61,7 +61,7 @@ describe("a configuration that can't be computed is refused by name", () => {
       "CheckpointError: m: config.json: partial_rotary_factor: only 1 is supported",
     );
     expect(refusal("phi3-short", { rope_parameters: { type: "longrope", short_factor: [1], long_factor: [1] } })).toBe(
-      "CheckpointError: m: rope_scaling.short_factor must be a list of 4 numbers",
+      "CheckpointError: m: rope_scaling.short_factor must be a list of 4 numbers above 0",
     );
     expect(refusal("phi3-short", { rope_parameters: { partial_rotary_factor: 0.4 } })).toBe(
       "CheckpointError: m: config.json: partial_rotary_factor 0.4 turns 3 of 8 dimensions; it must be an even number of them",
@@ -72,9 +72,11 @@ describe("a configuration that can't be computed is refused by name", () => {
     expect(refusal("mistral-yarn", { rope_parameters: { type: "yarn", factor: 4, truncate: "no" } })).toBe(
       "CheckpointError: m: rope_scaling.truncate must be true or false",
     );
-    expect(refusal("qwen2", { rope_parameters: { rope_theta: "10000" } })).toBe(
-      "CheckpointError: m: rope_scaling.rope_theta must be a number",
-    );
+    for (const rope_theta of ["10000", 0, -1]) {
+      expect(refusal("qwen2", { rope_parameters: { rope_theta } })).toBe(
+        "CheckpointError: m: rope_scaling.rope_theta must be a number above 0",
+      );
+    }
     expect(refusal("gemma3", { rope_parameters: { full_attention: [] } })).toBe(
       "CheckpointError: m: config.json: rope_parameters.full_attention must be an object, not an array of 0",
     );

@@ -95,7 +95,7 @@ describe("a configuration", () => {
       `"CheckpointError: models/tiny: rope_scaling of type "dynamic" is not supported (supported: default, linear, llama3, longrope, yarn)"`,
     );
     expect(refusal({ rope_scaling: { rope_type: "llama3", factor: 4 } })).toMatchInlineSnapshot(
-      `"CheckpointError: models/tiny: rope_scaling.low_freq_factor must be a number"`,
+      `"CheckpointError: models/tiny: rope_scaling.low_freq_factor must be a number above 0"`,
     );
     expect(refusal({ num_key_value_heads: 3 })).toMatchInlineSnapshot(
       `"CheckpointError: models/tiny: config.json: 4 attention heads can't share 3 key-value heads"`,
