@@ -1,7 +1,7 @@
 /** Golden numbers: tests/reference/checkpoints_quantize.py (NumPy and the `gguf` Python package). */
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { encodeInto, type WritableType } from "../../src/checkpoints/quantize.ts";
+import { encodedBytes, encodeInto, holdsRows, type WritableType } from "../../src/checkpoints/quantize.ts";
 import { golden, messageOf } from "./fixtures.ts";
 
 const reference = golden<{ values: string; types: Record<"Q8_0" | "Q4_0", string>; f16: string; bf16: string }>(
@@ -25,6 +25,20 @@ describe("a quantized block is the gguf package's byte for byte", () => {
     long.set(values, 2 ** 20);
     const alone = encode("Q8_0", values);
     expect(encode("Q8_0", long).subarray(-alone.length)).toEqual(alone);
+  });
+});
+
+describe("rows of whole blocks", () => {
+  test.each([
+    ["F32", 1],
+    ["F16", 1],
+    ["BF16", 1],
+    ["Q8_0", 32],
+    ["Q4_0", 32],
+  ] as const)("%s holds multiples of %i values, in as many bytes as it says", (type, block) => {
+    const fitting = Array.from({ length: 65 }, (_, width) => width).filter((width) => holdsRows(type, width));
+    expect(fitting).toEqual(Array.from({ length: Math.floor(64 / block) + 1 }, (_, i) => i * block));
+    for (const count of fitting) expect(encode(type, new Float32Array(count)).length).toBe(encodedBytes(type, count));
   });
 });
 

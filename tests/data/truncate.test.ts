@@ -40,6 +40,18 @@ describe("the least that a prompt is cut to", () => {
     );
   });
 
+  test.each([1, 2.5, Number.NaN])("is not told of --max-length %d, which leaves no room for both", (maxLength) => {
+    expect(() => limitsOf({ maxLength })).toThrow(
+      `--max-length ${maxLength} must be a whole number of at least 2 tokens: one of the prompt, one to score.`,
+    );
+  });
+
+  test.each([0, 1.5, Number.NaN])("can't be %d", (maxPromptLength) => {
+    expect(() => limitsOf(limits(512, maxPromptLength))).toThrow(
+      `--max-prompt-length ${maxPromptLength} must be a whole number of at least 1 token.`,
+    );
+  });
+
   test("leaves completions half of what a model has where that is less than --max-length", () => {
     expect(limitsWithin(limits(1024, 512), 2048)).toEqual(limits(1024, 512));
     expect(limitsWithin(limits(1024, 512), 512)).toEqual(limits(512, 256));

@@ -100,6 +100,15 @@ describe("drawing", () => {
     expect(seen(held + 1e-6)).toEqual(new Set(ranked.slice(0, size + 1)));
   });
 
+  test("a set that holds topP and no more is the whole nucleus", () => {
+    const quarters = new Float32Array(4);
+    const random = new Random(3);
+    const seen = new Set(
+      Array.from({ length: 100 }, () => chooseToken(quarters, { temperature: 1, topP: 0.5 }, random)),
+    );
+    expect(seen).toEqual(new Set([0, 1]));
+  });
+
   // The 99.9th percentiles of chi-square are 27.9 for 9 degrees of freedom and 13.8 for 2.
   test.each([0.5, 1, 3])("follows softmax(z / %d)", (temperature) => {
     expect(chiSquare(z, softmax(z, temperature), { temperature, topP: 1 })).toBeLessThan(27.9);

@@ -103,6 +103,7 @@ describe("settings that would measure nothing are refused:", () => {
   it("samples of a reward model", () => {
     const objective = { name: "bradley_terry", needsReference: false, scores: "reward" } as const;
     expect(check({ klSamples: 1 }, objective)).toThrow(/reward model, which writes no answers/);
+    expect(check({}, objective)).not.toThrow();
   });
 
   it("a best metric that evaluations do not have", () => {
