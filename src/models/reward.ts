@@ -16,12 +16,10 @@ import { matmul, reshape, type Tensor } from "../tensor/index.ts";
 import type { LanguageModel } from "./model.ts";
 import type { Parameters } from "./parameters.ts";
 import type { PackedInputs } from "./scoring.ts";
+import { OWN_HEADS } from "./tied-head.ts";
 
 /** The head's name in a checkpoint. */
 export const REWARD_HEAD = "score.weight";
-
-/** What a language model's head is called where it is not the embedding. */
-const OWN_HEADS: ReadonlySet<string> = new Set(["lm_head.weight", "embed_out.weight"]);
 
 const ARCHITECTURE = /ForSequenceClassification$/;
 

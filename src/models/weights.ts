@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Value } from "../runtime/runtime.ts";
 import type { LanguageModel } from "./model.ts";
+import { refuseOtherHead } from "./tied-head.ts";
 
 export type Weights = Readonly<Record<string, Value>>;
 
@@ -12,7 +13,8 @@ const PATIENCE = 50;
 
 /**
  * Reads every weight of the model, each once, as float32. Throws CheckpointError for a weight that is missing or has
- * another shape than the configuration says, before any is read, and the signal's reason when it aborts.
+ * another shape than the configuration says, before any is read, for a head that should be the embedding and is not, and
+ * the signal's reason when it aborts.
  */
 export async function loadWeights(
   checkpoint: Checkpoint,
@@ -28,7 +30,9 @@ export async function loadWeights(
       since = performance.now();
     }
     signal?.throwIfAborted();
-    weights[name] = { dims, data: readWeight(checkpoint, name) };
+    const data = readWeight(checkpoint, name);
+    if (name === model.headWeight && model.scores === "log-probability") refuseOtherHead(checkpoint, model, data);
+    weights[name] = { dims, data };
   }
   return weights;
 }

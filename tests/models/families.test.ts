@@ -121,3 +121,37 @@ it.each(Object.keys(families.rewards))("a reward model over %s gives transformer
   });
   expectClose(numbers(logps!), rewards, 1e-5);
 });
+
+describe("an output head that the configuration says is the embedding", () => {
+  const head = (
+    [name, embedding]: readonly [string, string],
+    change: (values: Float32Array) => void,
+    variant: string,
+  ) => {
+    const model = familyModel(variant);
+    const weights = familyWeights(model.weights);
+    const { dims, data } = weights[embedding]!;
+    const values = Float32Array.from(data as Float32Array);
+    change(values);
+    return loadWeights(weightsOnly({ ...weights, [name]: { dims, data: values } }), model);
+  };
+  const names = {
+    gemma2: ["lm_head.weight", "model.embed_tokens.weight"],
+    gpt2: ["lm_head.weight", "transformer.wte.weight"],
+    "gpt_neox-sequential": ["embed_out.weight", "gpt_neox.embed_in.weight"],
+  } as const;
+
+  it.each(Object.entries(names))("may be stored a second time (%s)", async (variant, pair) => {
+    expect(Object.keys(await head(pair, () => {}, variant))).toEqual([...familyModel(variant).weights.keys()]);
+  });
+
+  it.each(Object.entries(names))(
+    "is refused with other values: transformers would take them (%s)",
+    async (variant, pair) => {
+      const changed = head(pair, (values) => values.set([9], values.length - 1), variant);
+      await expect(changed).rejects.toThrow(
+        `weights: has the output head "${pair[0]}", whose values are not those of "${pair[1]}", but by config.json the two are one. Set tie_word_embeddings to false in config.json.`,
+      );
+    },
+  );
+});
