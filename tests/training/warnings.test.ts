@@ -92,6 +92,10 @@ describe("as the run goes on", () => {
     expect(running(stuck, { step: 60, steps: 60 })).toEqual(["loss-stuck"]);
     expect(running(stuck, { step: 40, steps: 40 })).toEqual([]);
     expect(running([{ loss: Math.LN2 }, ...steps({ loss: 0.69 })])).toEqual([]);
+    // A beta of 0.001: chosen and rejected are a nat apart, and the loss knows of a thousandth of it.
+    const apart = { loss: 0.6928, "drift/chosen": 0.6, "drift/rejected": -0.4 };
+    expect(running([{ loss: Math.LN2 }, ...steps(apart)])).toEqual([]);
+    expect(running([{ loss: Math.LN2 }, ...steps({ ...apart, "drift/rejected": 0.55 })])).toEqual(["loss-stuck"]);
   });
 
   it("nothing-left-to-learn: every pair right and hardly a loss, over a whole window", () => {
@@ -157,7 +161,18 @@ describe("as the run goes on", () => {
     expect(running(gap(0.3))).toEqual(["overfitting"]);
     expect(running(gap(0.09))).toEqual([]);
     expect(running(gap(0.11))).toEqual([]); // 0.063 is one standard error.
-    expect(running(gap(0.11), { heldOut: 3000, config: config({ batchSize: 100 }) })).toEqual(["overfitting"]);
+    const many = { heldOut: 3000, config: config({ batchSize: 100 }), train: tinyPairs(100) };
+    expect(running(gap(0.11), many)).toEqual(["overfitting"]);
+    expect(running(gap(0.11), { ...many, train: tinyPairs(5) })).toEqual([]); // A step has 5 pairs, then.
+  });
+
+  it("held-out-differs: such a gap in the first epoch, whose rows were not seen before either", () => {
+    const gap = [...steps({ loss: 0.6 }), { "eval_gap/accuracies": 0.5, "eval_rewards/accuracies": 0.1 }];
+    const epoch = { train: tinyPairs(80) }; // Of 10 steps.
+    const [warning] = warningsOf("running", view(gap, { ...epoch, step: 10 }), new Set());
+    expect(warning?.name).toBe("held-out-differs");
+    expect(warning?.found).toBe("accuracy is 60.0 % on training rows and 10.0 % on held-out ones");
+    expect(running(gap, { ...epoch, step: 11 })).toEqual(["overfitting"]);
   });
 
   it("worse-than-start: held-out loss a tenth above the first", () => {

@@ -116,15 +116,17 @@ const learningRateLow: Rule = {
 const lossStuck: Rule = {
   name: "loss-stuck",
   when: "running",
-  threshold: `after 100 steps, or at the end of a run of 50 or more, the mean loss of the last ${WINDOW} steps is within 0.1 % of the first step's; not where --sync-reference lets the reference follow`,
+  threshold: `after 100 steps, or at the end of a run of 50 or more, the mean loss of the last ${WINDOW} steps is within 0.1 % of the first step's; not where the log-ratios of chosen and rejected completions are 0.1 nats apart, nor where --sync-reference lets the reference follow`,
   reason:
-    "an objective with a reference begins at a loss that is the same for every pair (ln 2 = 0.6931 for sigmoid), so a mean that still stands there says that nothing is learned; a reference that follows brings the loss back there",
+    "an objective with a reference begins at a loss that is the same for every pair (ln 2 = 0.6931 for sigmoid), so a mean that still stands there says that nothing is learned, unless a small beta hides it; a reference that follows brings the loss back there",
   advice:
     "Raise --learning-rate; make --warmup-steps shorter than the run; check that chosen and rejected differ in what they say.",
   find: ({ history, step, steps, config }) => {
     if (step < 50 || (step < 100 && step < steps) || config.syncReference !== undefined) return undefined;
     const [first, loss] = [history.first?.loss, history.recent("loss")];
     if (first === undefined || loss === undefined || Math.abs(loss - first) > 1e-3 * Math.abs(first)) return undefined;
+    const [chosen = 0, rejected = 0] = ["drift/chosen", "drift/rejected"].map((name) => history.recent(name));
+    if (chosen - rejected > 0.1) return undefined;
     return `the loss is still ${loss.toFixed(4)} after ${step} steps, as it was at the first`;
   },
 };
@@ -190,19 +192,22 @@ const lengthBias: Rule = {
 const overfitting: Rule = {
   name: "overfitting",
   when: "running",
-  threshold: `accuracy in the last ${WINDOW} training steps is above the held-out accuracy by more than 0.1 and by more than 3 standard errors of the difference; not where --sync-reference lets the reference follow`,
+  threshold: `from the second epoch on, accuracy in the last ${WINDOW} training steps is above the held-out accuracy by more than 0.1 and by more than 3 standard errors of the difference; not where --sync-reference lets the reference follow`,
   reason:
     "a tenth is what one pays attention to, three standard errors are what chance does not do in a run's few evaluations",
   advice: "Train for fewer epochs, use --early-stopping, lower --learning-rate, or get more data.",
-  find: ({ history, heldOut, config }) => {
-    const last = history.evaluations.at(-1);
-    const [gap, held] = [last?.["eval_gap/accuracies"], last?.["eval_rewards/accuracies"]];
-    if (config.syncReference !== undefined || gap === undefined || held === undefined || gap <= 0.1) return undefined;
-    const trained = history.last.length * config.batchSize;
-    const error = standardErrorOfDifference(held + gap, trained, held, heldOut);
-    if (gap <= 3 * error) return undefined;
-    return `accuracy is ${percent(held + gap)} on training rows and ${percent(held)} on held-out ones`;
-  },
+  find: (view) => (isFirstEpoch(view) ? undefined : accuracyGap(view)),
+};
+
+const heldOutDiffers: Rule = {
+  name: "held-out-differs",
+  when: "running",
+  threshold: "the same gap within the first epoch",
+  reason:
+    "there the training rows were not seen before either, so this is not overfitting: what is learned of them does not hold for the held-out rows",
+  advice:
+    "Look at eval-rows.jsonl. Check that held-out rows are of the same kind as the training rows and labelled the same way round, and that training rows do not repeat each other.",
+  find: (view) => (isFirstEpoch(view) ? accuracyGap(view) : undefined),
 };
 
 const worseThanStart: Rule = {
@@ -277,6 +282,7 @@ export const rules: readonly Rule[] = [
   displacement,
   lengthBias,
   overfitting,
+  heldOutDiffers,
   worseThanStart,
   repetitive,
   endless,
@@ -301,6 +307,20 @@ function changeInLikelihood(history: History, role: string): number | undefined 
   if (before !== undefined && after !== undefined && heldOut !== undefined) return (after - before) / heldOut;
   const [drift, length] = [history.recent(`drift/${role}`), history.recent(`lengths/${role}`)];
   return drift === undefined || length === undefined ? undefined : drift / length;
+}
+
+function isFirstEpoch({ step, train, config }: RunView): boolean {
+  return step <= Math.ceil(train.length / config.batchSize);
+}
+
+/** Accuracy that is higher on training rows than on held-out ones by more than chance makes it, in words. */
+function accuracyGap({ history, train, heldOut, config }: RunView): string | undefined {
+  const last = history.evaluations.at(-1);
+  const [gap, held] = [last?.["eval_gap/accuracies"], last?.["eval_rewards/accuracies"]];
+  if (config.syncReference !== undefined || gap === undefined || held === undefined || gap <= 0.1) return undefined;
+  const trained = history.last.length * Math.min(config.batchSize, train.length);
+  if (gap <= 3 * standardErrorOfDifference(held + gap, trained, held, heldOut)) return undefined;
+  return `accuracy is ${percent(held + gap)} on training rows and ${percent(held)} on held-out ones`;
 }
 
 /** Of two shares, each among so many. */
