@@ -24,7 +24,7 @@ describe("the demo, with fewer samples", () => {
 
   beforeAll(async () => {
     const finished = await demo(
-      { output, seed: 0, samples: 60 },
+      { output, seed: 0, threads: 1, samples: 60 },
       {
         observer: {
           onEvaluation: (metrics) => evaluations.push(metrics),
@@ -66,13 +66,13 @@ describe("the demo, with fewer samples", () => {
 
   it("leaves a run directory whose model writes the reviews that were shown", async () => {
     expect(report.run.result).toBe(join(output, "model"));
-    await using tuned = await loadModel(report.run.result!);
+    await using tuned = await loadModel(report.run.result!, { threads: 1 });
     const again = await sampleReviews(tuned, 60, 0);
     expect(again.map(({ text }) => text)).toEqual(report.after.map(({ text }) => text));
   });
 
   it("is the same run as the command that it prints", async () => {
-    const words = byHand({ output, seed: 0 }).split(" ");
+    const words = byHand({ output, seed: 0, threads: 1 }).split(" ");
     expect(words.slice(0, 2)).toEqual(["preftune", "dpo"]);
     const place = words.indexOf("--output") + 1;
     const words1 = words.with(place, at("by-hand")).slice(1);
@@ -110,7 +110,7 @@ describe("a demo that is stopped", () => {
     const stopped = at("stopped");
     const controller = new AbortController();
     const finished = await demo(
-      { output: stopped, seed: 0, pairs: 64, samples: 2 },
+      { output: stopped, seed: 0, threads: 1, pairs: 64, samples: 2 },
       { signal: controller.signal, observer: { onStep: () => controller.abort() } },
     );
     expect(Object.keys(finished)).toEqual(["run"]);

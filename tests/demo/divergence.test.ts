@@ -1,12 +1,17 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { divergenceOnSamples, scoreCompletions } from "../../src/demo/divergence.ts";
 import { sampleReviews, tally } from "../../src/demo/reviews.ts";
-import { loadModel } from "../../src/evaluation/loaded-model.ts";
+import { type LoadedModel, loadModel } from "../../src/evaluation/loaded-model.ts";
 import { MODEL } from "./example.ts";
+
+let model: LoadedModel;
+beforeAll(async () => {
+  model = await loadModel(MODEL, { threads: 1 });
+});
+afterAll(() => model[Symbol.asyncDispose]());
 
 describe("the divergence on samples", () => {
   it("of a model from itself is 0 to float32 rounding: sampling and scoring give a token the same probability", async () => {
-    await using model = await loadModel(MODEL);
     const reviews = await sampleReviews(model, 20, 0);
     const { mean, standardError } = await divergenceOnSamples(model, reviews);
     expect(mean).toBeGreaterThanOrEqual(0);
@@ -15,7 +20,6 @@ describe("the divergence on samples", () => {
   });
 
   it("weighs a token that the policy gives twice the reference's probability by 1/2 - 1 + ln 2", async () => {
-    await using model = await loadModel(MODEL);
     const reviews = await sampleReviews(model, 5, 0);
     const likelier = reviews.map(({ logps: [first, ...others], ...review }) => {
       return { ...review, logps: [first! + Math.LN2, ...others] };
@@ -27,7 +31,6 @@ describe("the divergence on samples", () => {
 
 describe("log-probabilities of completions", () => {
   it("come in the order asked, whatever the lengths that they are packed by", async () => {
-    await using model = await loadModel(MODEL);
     const reviews = await sampleReviews(model, 30, 1);
     const sequences = reviews.map(({ prompt, tokens }) => ({ prompt, completion: Int32Array.from(tokens) }));
     const scores = await scoreCompletions(model, sequences);
@@ -42,7 +45,6 @@ describe("log-probabilities of completions", () => {
 
 describe("sampled reviews", () => {
   it("are the same for the same seed, others for another", async () => {
-    await using model = await loadModel(MODEL);
     const texts = async (seed: number) => (await sampleReviews(model, 8, seed)).map(({ text }) => text);
     expect(await texts(3)).toEqual(await texts(3));
     expect(await texts(4)).not.toEqual(await texts(3));

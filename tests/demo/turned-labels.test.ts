@@ -19,7 +19,7 @@ describe("a run on pairs of which every eighth is labelled the wrong way round",
     });
     const data = at("turned.jsonl");
     writeFileSync(data, `${turned.join("\n")}\n`);
-    const { suspects: count } = await dpo({ ...settings, data, epochs: 2, samplePrompts: 0 });
+    const { suspects: count } = await dpo({ ...settings, data, epochs: 2, samplePrompts: 0, threads: 1 });
 
     const suspects = readFileSync(at("run", "suspects.jsonl"), "utf8").trimEnd().split("\n");
     const right = suspects.filter((line) => (JSON.parse(line) as Suspect).line % 8 === 0);

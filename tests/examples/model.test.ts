@@ -13,7 +13,7 @@ type Golden = Record<"chosen" | "rejected", { tokens: number; logp: number }>[];
 
 let model: LoadedModel;
 beforeAll(async () => {
-  model = await loadModel(MODEL);
+  model = await loadModel(MODEL, { threads: 1 });
 });
 afterAll(() => model[Symbol.asyncDispose]());
 
@@ -29,7 +29,7 @@ describe("the committed model", () => {
     );
     const scores: Score[] = [];
     const data = `${EXAMPLE}preferences-eval.jsonl`;
-    await score({ model: MODEL, data, limit: golden.length }, (row) => scores.push(row));
+    await score({ model: MODEL, data, limit: golden.length, threads: 1 }, (row) => scores.push(row));
     expect(scores).toHaveLength(2 * golden.length);
     for (const { index, completion, tokens, logp } of scores) {
       const expected = golden[index]![completion];
