@@ -54,11 +54,18 @@ export async function openPage(
   };
 }
 
-/** A number of a figure in full, once it is one. */
+/** A number of a figure in full, once it is one: the figure is brought into sight if it has to be. */
 export async function numberOf(page: Page, figure: string, name: string): Promise<number> {
   const shown = page.locator(`#${figure} data[data-name="${name}"]`);
-  await expect.poll(async () => Number(await shown.getAttribute("value")), { timeout: 10_000 }).not.toBeNaN();
-  return Number(await shown.getAttribute("value"));
+  const read = async () => Number(await shown.getAttribute("value"));
+  if (Number.isNaN(await read())) await bringIntoSight(page, figure);
+  await expect.poll(read, { timeout: 10_000 }).not.toBeNaN();
+  return read();
+}
+
+/** Scrolls to a figure at once. */
+export async function bringIntoSight(page: Page, figure: string): Promise<void> {
+  await page.locator(`#${figure}`).evaluate((element) => element.scrollIntoView({ behavior: "instant" }));
 }
 
 /** Waits until a figure shows these numbers, to within what one rounding in double precision may differ by. */

@@ -9,7 +9,7 @@ import { choices } from "../../web/src/explain/landscape/landscape.ts";
 import { type Problem, solve } from "../objectives/answers.ts";
 import { evaluatePairs, type Two } from "../objectives/pairs.ts";
 import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";
-import { expectNumbers, numberOf, openPage } from "../support/explanation.ts";
+import { bringIntoSight, expectNumbers, numberOf, openPage } from "../support/explanation.ts";
 
 /** `?tilt.beta=0.5`, of settings by their names. */
 const linkTo = (figure: string, settings: Readonly<Record<string, unknown>>) =>
@@ -322,6 +322,7 @@ describe.skipIf(browserMissing)(`the loss landscape${whyNoBrowser}`, () => {
       reducedMotion: "reduce",
     });
     const figure = open.page.locator("#landscape");
+    await bringIntoSight(open.page, "landscape");
     await figure.getByRole("button", { name: "Descend" }).click();
     const path = await walk([-6, 6], 40, 200, { definition: find("sigmoid") });
     await expectNumbers(open.page, "landscape", {
@@ -343,6 +344,7 @@ describe.skipIf(browserMissing)(`the loss landscape${whyNoBrowser}`, () => {
   it("walks step by step, can be stopped, and keeps how far it came in its address", async () => {
     await using open = await openPage(await browser(), { path: linkTo("landscape", { rate: 2 }) });
     const figure = open.page.locator("#landscape");
+    await bringIntoSight(open.page, "landscape");
     await figure.getByRole("button", { name: "Descend" }).click();
     await expect.poll(() => numberOf(open.page, "landscape", "steps")).toBeGreaterThan(2);
     await figure.getByRole("button", { name: "Stop" }).click();

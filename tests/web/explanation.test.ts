@@ -1,12 +1,13 @@
 /** The explanation's figures against the library: the same settings, by link and by keyboard, the same numbers. */
 
+import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { bradleyTerryLoss } from "../../src/objectives/bradley-terry.ts";
 import { sigmoidLoss } from "../../src/objectives/dpo.ts";
 import { ipoLoss } from "../../src/objectives/ipo.ts";
 import { evaluatePairs, type Pair, type Two } from "../objectives/pairs.ts";
 import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";
-import { expectNumbers, numberOf, openPage } from "../support/explanation.ts";
+import { bringIntoSight, expectNumbers, numberOf, openPage } from "../support/explanation.ts";
 
 const pair = (policy: Two, reference: Two = [0, 0]): Pair => ({ policy, reference, lengths: [1, 1] });
 
@@ -101,6 +102,7 @@ describe.skipIf(browserMissing)(`the explanation's figures${whyNoBrowser}`, () =
 
     it("has a margin for every pair that the keyboard moves", async () => {
       await using open = await openPage(await browser());
+      await bringIntoSight(open.page, "gradient-weight");
       const dot = open.page.getByRole("slider", { name: "Margin of pair 1" });
       await dot.focus();
       await dot.press("PageDown");
@@ -174,6 +176,12 @@ describe.skipIf(browserMissing)(`the explanation's figures${whyNoBrowser}`, () =
       },
     );
 
+    it("finds a resting place that is far out", async () => {
+      const path = "index.html?deterministic.beta=0.05&deterministic.smoothing=0.01";
+      await using open = await openPage(await browser(), { path });
+      await expectNumbers(open.page, "deterministic", { "rest-ipo": 10, "rest-cdpo": Math.log(99) / 0.05 });
+    });
+
     it("has its resting places where the library's gradients vanish", async () => {
       await using open = await openPage(await browser());
       const [ipo, conservative] = [
@@ -196,4 +204,43 @@ describe.skipIf(browserMissing)(`the explanation's figures${whyNoBrowser}`, () =
       await expect.poll(async () => (await numberOf(open.page, "deterministic", "gap-dpo")) > 5).toBe(true);
     });
   });
+
+  describe("an address that nobody could have set", () => {
+    const settings = {
+      pipelines: ["show", "model", "tuning", "prompts", "promptTokens", "answerTokens"],
+      "bradley-terry": ["gap", "constant", "votes"],
+      tilt: ["beta", "rewards", "policy", "random"],
+      landscape: ["objective", "chosen", "rejected", "reach", "tokensChosen", "rate", "steps", "beta", "fDivergence"],
+      "gradient-weight": ["beta", "smoothing", "margins"],
+      "worked-example": ["chosen", "rejected", "referenceChosen", "referenceRejected", "beta"],
+      deterministic: ["beta", "smoothing", "reference", "steps"],
+      train: ["beta", "device"],
+    };
+    const lengths: Readonly<Record<string, number>> = { rewards: 6, policy: 6, margins: 8 };
+
+    it.each(["-1e308", "1e308", "0.5", "1e-320", "constructor"])("shows what is possible (%s)", async (value) => {
+      const query = Object.entries(settings).flatMap(([figure, names]) =>
+        names.map((name) => `${figure}.${name}=${Array(lengths[name] ?? 1).fill(value)}`),
+      );
+      await using open = await openPage(await browser(), { path: `index.html?${query.join("&")}` });
+      for (const figure of Object.keys(settings)) await bringIntoSight(open.page, figure);
+      await expectAllNumbers(open.page);
+      expect(open.errors).toEqual([]);
+    });
+  });
 });
+
+/** Waits until the figures that compute have a finite number everywhere, in their drawings too. */
+async function expectAllNumbers(page: Page): Promise<void> {
+  const wrong = () =>
+    page.evaluate(() => {
+      const figures = [...document.querySelectorAll("figure")].filter(({ id }) => id !== "train");
+      const numbers = figures.flatMap((figure) => [...figure.querySelectorAll("data")]);
+      const drawn = figures.flatMap((figure) => [...figure.querySelectorAll("svg *")]);
+      return [
+        ...numbers.filter((shown) => !Number.isFinite(Number(shown.value))).map((shown) => shown.dataset.name),
+        ...drawn.map((element) => element.outerHTML).filter((markup) => /NaN|Infinity/.test(markup)),
+      ];
+    });
+  await expect.poll(wrong, { timeout: 10_000 }).toEqual([]);
+}

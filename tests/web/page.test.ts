@@ -6,12 +6,35 @@ import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { overflow, violations } from "../support/accessibility.ts";
 import { browserMissing, launched, whyNoBrowser } from "../support/browser.ts";
-import { BUILT_PAGES, openPage } from "../support/explanation.ts";
+import { BUILT_PAGES, numberOf, openPage } from "../support/explanation.ts";
 
 const BUDGET = 250_000;
 
-/** Until every figure shows its numbers. */
-const settled = (page: Page) => page.locator('#deterministic data[data-name="gap-ipo"]:not([value="NaN"])').waitFor();
+/** The figures that compute, with the last number that each of them has. */
+const NUMBERS = {
+  "bradley-terry": "probability",
+  tilt: "distance",
+  landscape: "loss",
+  "gradient-weight": "share-8",
+  "worked-example": "gradient-rejected",
+  deterministic: "gap-ipo",
+};
+
+/** Reads on to the end, and sees every figure's numbers. */
+async function settled(page: Page): Promise<void> {
+  for (const [figure, name] of Object.entries(NUMBERS)) await numberOf(page, figure, name);
+}
+
+/** The figures that show a number for what they compute. */
+const computed = (page: Page) =>
+  page.evaluate(
+    (numbers) =>
+      Object.entries(numbers).flatMap(([figure, name]) => {
+        const shown = document.querySelector(`#${figure} data[data-name="${name}"]`);
+        return Number.isNaN(Number(shown?.getAttribute("value"))) ? [] : [figure];
+      }),
+    NUMBERS,
+  );
 
 describe.skipIf(browserMissing)(`the explanation as a page${whyNoBrowser}`, () => {
   const browser = launched();
@@ -74,6 +97,35 @@ describe.skipIf(browserMissing)(`the explanation as a page${whyNoBrowser}`, () =
     expect(await paper()).toBe(dark);
     await open.page.getByLabel("Colours").selectOption("system");
     expect(await paper()).toBe(light);
+  });
+
+  it("computes a figure when a reader comes near it, and none before", async () => {
+    await using open = await openPage(await browser());
+    await open.page.getByRole("heading", { level: 1 }).waitFor();
+    expect(await computed(open.page)).not.toContain("deterministic");
+    await open.page.getByRole("link", { name: "When everybody agrees" }).click();
+    await expect.poll(() => computed(open.page)).toContain("deterministic");
+  });
+
+  it("computes the figure that a link leads to", async () => {
+    await using open = await openPage(await browser(), { path: "index.html#worked-example" });
+    await expect.poll(() => computed(open.page)).toContain("worked-example");
+    expect(await computed(open.page)).not.toContain("bradley-terry");
+  });
+
+  it("prints every figure computed", async () => {
+    await using open = await openPage(await browser());
+    await open.page.getByRole("heading", { level: 1 }).waitFor();
+    // Who listens after the page did sees what the printer sees.
+    await open.page.evaluate(() => {
+      addEventListener("beforeprint", () => {
+        const last = document.querySelector('#deterministic data[data-name="gap-ipo"]');
+        document.documentElement.dataset.printed = last!.textContent;
+      });
+    });
+    await open.page.pdf();
+    expect(await open.page.evaluate(() => document.documentElement.dataset.printed)).toBe("1.250");
+    expect(await computed(open.page)).toEqual(Object.keys(NUMBERS));
   });
 
   it("does not move what is being read while it computes", async () => {

@@ -1,5 +1,8 @@
 /** From data to places on a drawing and back, and round numbers for its axes. */
 
+/** The value, or the end of the range that it lies beyond. */
+export const between = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value));
+
 export interface Scale {
   (value: number): number;
   readonly domain: readonly [number, number];
