@@ -20,21 +20,34 @@ import { minimum, type Pair } from "./pair.ts";
 
 const names = ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] as const;
 
+const USUAL_ALPHA = 0.5;
+
 export const divergenceOptions = {
   fDivergence: z
     .enum(names)
     .default("reverse_kl")
     .describe(`f-divergence that holds the policy to the reference (f-DPO): ${names.join(", ")}`),
-  fAlpha: z.number().min(0).max(1).default(0.5).describe("alpha of the alpha_divergence: 0 forward, 1 reverse KL"),
+  fAlpha: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(USUAL_ALPHA)
+    .describe("alpha of the alpha_divergence: 0 forward, 1 reverse KL"),
 };
 
 type DivergenceOptions = z.output<z.ZodObject<typeof divergenceOptions>>;
 
-/** Throws ConfigError for a divergence from a reference that is left out. */
+/** Throws ConfigError for a divergence from a reference that is left out, and for an alpha that nothing reads. */
 export function checkDivergence({
   fDivergence,
+  fAlpha,
   referenceFree,
-}: Pick<DivergenceOptions, "fDivergence"> & { readonly referenceFree: boolean }): void {
+}: DivergenceOptions & { readonly referenceFree: boolean }): void {
+  if (fDivergence !== "alpha_divergence" && fAlpha !== USUAL_ALPHA) {
+    throw new ConfigError(
+      `--f-alpha ${fAlpha} has no effect with --f-divergence ${fDivergence}: it is the alpha of alpha_divergence. Choose that, or leave it out.`,
+    );
+  }
   if (!referenceFree || fDivergence === "reverse_kl") return;
   throw new ConfigError(
     `--f-divergence ${fDivergence} is a divergence from the reference, which --reference-free leaves out. Leave out one of them.`,

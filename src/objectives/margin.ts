@@ -12,6 +12,7 @@
  */
 
 import { z } from "zod";
+import { ConfigError } from "../errors.ts";
 import { maximum, mul, neg, sub, type Tensor } from "../tensor/index.ts";
 import type { ObjectiveDefinition } from "./definition.ts";
 import { checkDivergence, divergenceOptions, divergenceScores } from "./divergences.ts";
@@ -46,7 +47,10 @@ export function marginObjective<Shape extends z.ZodRawShape = Record<never, neve
   return pairObjective<Shape & MarginOptions>({
     ...description,
     options: { ...marginOptions, ...options } as Shape & MarginOptions,
-    check: (settings) => checkDivergence(settings as unknown as MarginSettings),
+    check: (settings) => {
+      checkDivergence(settings as unknown as MarginSettings);
+      checkOffset(settings as unknown as MarginSettings);
+    },
     columns: (settings) => offsetColumn(settings as unknown as MarginSettings),
     loss: (pair, settings) => loss(scaledMargin(pair, settings as unknown as MarginSettings), settings),
   });
@@ -60,6 +64,14 @@ function scaledMargin(pair: PairInputs, settings: MarginSettings): Tensor {
   const scaled = mul(beta, margin);
   const [offset] = Object.keys(offsetColumn(settings) ?? {});
   return offset === undefined ? scaled : sub(scaled, mul(offsetAlpha, pair.columns[offset]!));
+}
+
+/** Throws ConfigError for a scale of an offset that is not asked for. */
+function checkOffset({ offsetAlpha, offsetScale }: MarginSettings): void {
+  if (offsetAlpha > 0 || offsetScale === "linear") return;
+  throw new ConfigError(
+    "--offset-scale log has no effect without --offset-alpha, which says how much of a row's margin is asked for. Give that, or leave it out.",
+  );
 }
 
 /** The row's value that the offset is made of, where there is an offset. */

@@ -212,6 +212,11 @@ export function resolveConfig(
       `--loss-weights has ${lossWeights.length} weights for ${loss.length} objectives (${loss.join(", ")}). Give one for each.`,
     );
   }
+  if (lossWeights?.every((weight) => weight === 0)) {
+    throw new ConfigError(
+      "--loss-weights are all 0, so there would be nothing to learn. Give one of them more than 0.",
+    );
+  }
   const twice = loss.find((one, i) => loss.indexOf(one) < i);
   if (twice !== undefined) throw new ConfigError(`--loss names ${twice} twice. Give it once, with a weight.`);
   const chosen = loss.map((one) => objectives.find((definition) => definition.name === one)!);

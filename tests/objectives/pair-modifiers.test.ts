@@ -60,6 +60,15 @@ describe("f-divergences", () => {
     }
   });
 
+  it("are refused an alpha that they do not have", () => {
+    for (const name of having("fAlpha")) {
+      expect(() => loss(name, { fDivergence: "forward_kl", fAlpha: 0.3 })).toThrow(
+        "--f-alpha 0.3 has no effect with --f-divergence forward_kl: it is the alpha of alpha_divergence. Choose that, or leave it out.",
+      );
+      expect(() => loss(name, { fAlpha: 0.3 })).toThrow("--f-alpha 0.3 has no effect with --f-divergence reverse_kl");
+    }
+  });
+
   it("stop at e^40: float32 holds its square", async () => {
     const far = (a: number): Pair => ({ policy: [a, 0], reference: [0, 0], lengths: [1, 1] });
     const [near, at, beyond] = await lossesOf(loss("sigmoid", { fDivergence: "forward_kl" }), [
@@ -195,9 +204,14 @@ describe("an offset", () => {
 
   it("is read of rows where it is asked for, and else rows need none", () => {
     expect(loss("sigmoid").columns).toBeUndefined();
-    expect(loss("sigmoid", { offsetScale: "log" }).columns).toBeUndefined();
     expect(loss("sigmoid", { offsetAlpha: 1 }).columns).toEqual({ margin: "example" });
     expect(loss("sigmoid", { offsetAlpha: 1, offsetScale: "log" }).columns).toEqual({ logMargin: "example" });
     expect(loss("sigmoid,sft", { offsetAlpha: 1 }).columns).toEqual({ margin: "example" });
+  });
+
+  it("has no scale where there is none", () => {
+    expect(() => loss("hinge", { offsetScale: "log" })).toThrow(
+      "--offset-scale log has no effect without --offset-alpha, which says how much of a row's margin is asked for. Give that, or leave it out.",
+    );
   });
 });

@@ -155,6 +155,10 @@ describe("several objectives", () => {
     expect(refusal({ loss: "sigmoid,sft", lossWeights: "1" })).toBe(
       "--loss-weights has 1 weights for 2 objectives (sigmoid, sft). Give one for each.",
     );
+    expect(refusal({ loss: "sigmoid,sft", lossWeights: "0,0" })).toBe(
+      "--loss-weights are all 0, so there would be nothing to learn. Give one of them more than 0.",
+    );
+    expect(refusal({ loss: "sigmoid,sft", lossWeights: "0,1" })).toBe("accepted");
   });
 });
 
