@@ -136,6 +136,7 @@ export class GgufSettings {
         rope_type: "yarn",
         factor,
         original_max_position_embeddings: this.requireNatural("rope.scaling.original_context_length"),
+        ...this.#yarnOptions(),
       };
     }
     if (type !== "none" && type !== "linear") {
@@ -151,6 +152,16 @@ export class GgufSettings {
       return scaling;
     }
     return type === "linear" && factor !== 1 ? { rope_type: "linear", factor } : null;
+  }
+
+  /** What the converter writes of YaRN only where config.json says it. */
+  #yarnOptions(): JsonObject {
+    const options = {
+      attention_factor: this.real("rope.scaling.yarn_attn_factor"),
+      beta_fast: this.real("rope.scaling.yarn_beta_fast"),
+      beta_slow: this.real("rope.scaling.yarn_beta_slow"),
+    };
+    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as JsonObject;
   }
 
   #key(key: string): string {

@@ -108,3 +108,34 @@ export function text(value: string): Uint8Array {
   const bytes = new TextEncoder().encode(value);
   return Buffer.concat([u64(bytes.length), bytes]);
 }
+
+/** Numbers of GGUF's tensor type F32 and of its types of values. */
+export const GGUF_TYPES = { F32: 0, UINT32: 4, FLOAT32: 6, TEXT: 8, ARRAY: 9 } as const;
+
+export function ggufArchitecture(name: string): GgufEntry {
+  return ["general.architecture", GGUF_TYPES.TEXT, text(name)];
+}
+
+/** What makes a GGUF file of a Llama that can be opened: settings, a tokenizer of two tokens, and an embedding. */
+export const MINIMAL_GGUF = {
+  metadata: [
+    ggufArchitecture("llama"),
+    ...Object.entries({
+      embedding_length: 8,
+      block_count: 1,
+      feed_forward_length: 8,
+      context_length: 16,
+      "attention.head_count": 2,
+    }).map(([key, value]): GgufEntry => [`llama.${key}`, GGUF_TYPES.UINT32, u32(value)]),
+    ["llama.attention.layer_norm_rms_epsilon", GGUF_TYPES.FLOAT32, f32(1e-5)],
+    ["tokenizer.ggml.model", GGUF_TYPES.TEXT, text("gpt2")],
+    ["tokenizer.ggml.tokens", GGUF_TYPES.ARRAY, Buffer.concat([u32(GGUF_TYPES.TEXT), u64(2), text("a"), text("b")])],
+    ["tokenizer.ggml.merges", GGUF_TYPES.ARRAY, Buffer.concat([u32(GGUF_TYPES.TEXT), u64(0)])],
+  ] satisfies GgufEntry[] as readonly GgufEntry[],
+  tensors: [{ name: "token_embd.weight", dimensions: [8, 2], type: GGUF_TYPES.F32, offset: 0 }],
+  data: new Uint8Array(64),
+} as const;
+
+export function f32(value: number): Uint8Array {
+  return new Uint8Array(Float32Array.of(value).buffer);
+}

@@ -2,31 +2,27 @@
 
 import { describe, expect, test } from "vitest";
 import { openGguf } from "../../src/checkpoints/gguf.ts";
-import { type GgufEntry, type GgufParts, ggufBytes, messageOf, temporaryFile, text, u32, u64 } from "./fixtures.ts";
+import {
+  ggufArchitecture as architecture,
+  GGUF_TYPES,
+  type GgufEntry,
+  type GgufParts,
+  ggufBytes,
+  MINIMAL_GGUF,
+  messageOf,
+  temporaryFile,
+  text,
+  u32,
+  u64,
+} from "./fixtures.ts";
 
-const F32 = 0;
-const UINT32 = 4;
-const FLOAT32 = 6;
-const TEXT = 8;
-const ARRAY = 9;
+const { F32, UINT32, TEXT, ARRAY } = GGUF_TYPES;
+const {
+  metadata: llama,
+  tensors: [embedding],
+} = MINIMAL_GGUF;
 
 describe("what is not supported is refused by name before any weight is read", () => {
-  const architecture = (name: string): GgufEntry => ["general.architecture", TEXT, text(name)];
-  const llama: GgufEntry[] = [
-    architecture("llama"),
-    ...Object.entries({
-      embedding_length: 8,
-      block_count: 1,
-      feed_forward_length: 8,
-      context_length: 16,
-      "attention.head_count": 2,
-    }).map(([key, value]): GgufEntry => [`llama.${key}`, UINT32, u32(value)]),
-    ["llama.attention.layer_norm_rms_epsilon", FLOAT32, new Uint8Array(Float32Array.of(1e-5).buffer)],
-    ["tokenizer.ggml.model", TEXT, text("gpt2")],
-    ["tokenizer.ggml.tokens", ARRAY, Buffer.concat([u32(TEXT), u64(2), text("a"), text("b")])],
-    ["tokenizer.ggml.merges", ARRAY, Buffer.concat([u32(TEXT), u64(0)])],
-  ];
-  const embedding = { name: "token_embd.weight", dimensions: [8, 2], type: F32, offset: 0 };
   const refusal = (parts: GgufParts) => messageOf(() => openGguf(temporaryFile("m.gguf", ggufBytes(parts))));
   const withEntry = (...entry: GgufEntry) =>
     refusal({ metadata: [...llama, entry], tensors: [embedding], data: new Uint8Array(64) });

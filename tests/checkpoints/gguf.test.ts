@@ -7,7 +7,20 @@ import { describe, expect, test } from "vitest";
 import type { Checkpoint, JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { openGguf } from "../../src/checkpoints/gguf.ts";
 import { SMOLLM2, sharedMissing } from "../support/shared.ts";
-import { golden, messageOf, TINY_GGUF, temporaryFile, temporaryFolder } from "./fixtures.ts";
+import {
+  f32,
+  GGUF_TYPES,
+  type GgufEntry,
+  ggufBytes,
+  golden,
+  MINIMAL_GGUF,
+  messageOf,
+  TINY_GGUF,
+  temporaryFile,
+  temporaryFolder,
+  text,
+  u32,
+} from "./fixtures.ts";
 
 interface GoldenTensors {
   readonly [name: string]: { shape: number[]; sha256: string; row?: number[] };
@@ -113,6 +126,32 @@ describe("a Llama model that the gguf package wrote", () => {
       'has no tensor "model.layers.1.mlp.up_proj.weight"',
     );
     checkpoint[Symbol.dispose]();
+  });
+});
+
+describe("RoPE scaling of a Llama kind's file", () => {
+  const scaling = (type: string, numbers: Readonly<Record<string, number>>) => {
+    const key = (name: string) => `llama.rope.scaling.${name}`;
+    const metadata: GgufEntry[] = [
+      ...MINIMAL_GGUF.metadata,
+      [key("type"), GGUF_TYPES.TEXT, text(type)],
+      [key("original_context_length"), GGUF_TYPES.UINT32, u32(32)],
+      ...Object.entries(numbers).map(([name, value]): GgufEntry => [key(name), GGUF_TYPES.FLOAT32, f32(value)]),
+    ];
+    return openGguf(temporaryFile("m.gguf", ggufBytes({ ...MINIMAL_GGUF, metadata }))).config.rope_scaling;
+  };
+
+  test("is config.json's", () => {
+    expect(scaling("none", {})).toBe(null);
+    expect(scaling("linear", { factor: 2.5 })).toEqual({ rope_type: "linear", factor: 2.5 });
+    expect(scaling("linear", { factor: 1 })).toBe(null);
+    const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+    expect(scaling("yarn", { factor: 4 })).toEqual(yarn);
+  });
+
+  test("of YaRN has the bounds and the length of what is turned, where the file has them", () => {
+    const all = { factor: 4, yarn_attn_factor: 1.2, yarn_beta_fast: 24, yarn_beta_slow: 0.5 };
+    expect(scaling("yarn", all)).toMatchObject({ attention_factor: 1.2, beta_fast: 24, beta_slow: 0.5 });
   });
 });
 
