@@ -32,13 +32,16 @@ export function hubSettings(environment: Environment = process.env): HubSettings
   const home = folder("HF_HOME") ?? join(folder("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface");
   const tokenFile = folder("HF_TOKEN_PATH") ?? join(home, "token");
   const endpoint = environment.HF_ENDPOINT || "https://huggingface.co";
-  if (!URL.canParse(endpoint))
+  if (!/^https?:\/\//i.test(endpoint) || !URL.canParse(endpoint))
     throw new ConfigError(`HF_ENDPOINT is ${endpoint}: it must be an address, as https://huggingface.co.`);
   const seconds = Number(environment.HF_HUB_DOWNLOAD_TIMEOUT);
   return {
     endpoint: endpoint.replace(/\/+$/, ""),
     cache: folder("HF_HUB_CACHE") ?? folder("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
-    token: environment.HF_TOKEN?.trim() || environment.HUGGING_FACE_HUB_TOKEN?.trim() || readToken(tokenFile),
+    token:
+      tokenIn("HF_TOKEN", environment.HF_TOKEN) ??
+      tokenIn("HUGGING_FACE_HUB_TOKEN", environment.HUGGING_FACE_HUB_TOKEN) ??
+      tokenIn(tokenFile, readToken(tokenFile)),
     tokenFile,
     offline: isTrue(environment.HF_HUB_OFFLINE || environment.TRANSFORMERS_OFFLINE),
     stallTimeout: seconds > 0 ? 1000 * seconds : 30_000,
@@ -54,9 +57,19 @@ function isTrue(value: string | undefined): boolean {
   return ["1", "ON", "YES", "TRUE"].includes(value?.toUpperCase() ?? "");
 }
 
+/** The token in a text. Throws ConfigError for one that no request can carry. */
+function tokenIn(where: string, text: string | undefined): string | undefined {
+  const token = text?.trim();
+  if (!token) return undefined;
+  if (/^[!-~]+$/.test(token)) return token;
+  throw new ConfigError(
+    `${where}: the token has characters that none has, as spaces or quotes that were copied along. It begins with hf_ and has letters and digits.`,
+  );
+}
+
 function readToken(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8").trim() || undefined;
+    return readFileSync(file, "utf8");
   } catch {
     return undefined; // No token is the usual case; a refusal says where one is looked for.
   }

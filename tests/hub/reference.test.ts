@@ -144,6 +144,12 @@ describe("the environment", () => {
     expect(hubSettings({ XDG_CACHE_HOME: "/xdg" }).cache).toBe("/xdg/huggingface/hub");
     expect(hubSettings({ HF_ENDPOINT: "http://mirror:80/" }).endpoint).toBe("http://mirror:80");
     expect(() => hubSettings({ HF_ENDPOINT: "mirror" })).toThrow("HF_ENDPOINT is mirror: it must be an address");
+    for (const endpoint of ["localhost:8080", "ftp://mirror"]) {
+      expect(() => hubSettings({ HF_ENDPOINT: endpoint })).toThrow("it must be an address");
+    }
+    for (const token of ["hf_abc\u200b", "\u201chf_abc\u201d", "hf_a bc"]) {
+      expect(() => hubSettings({ HF_TOKEN: token })).toThrow("HF_TOKEN: the token has characters that none has");
+    }
     expect(hubSettings({ HF_HUB_OFFLINE: "yes" }).offline).toBe(true);
     expect(hubSettings({ HF_HUB_OFFLINE: "0" }).offline).toBe(false);
     expect(hubSettings({ HF_TOKEN_PATH: "tests/hub/no-token" }).token).toBeUndefined();
