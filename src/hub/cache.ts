@@ -158,6 +158,8 @@ export class RepoCache {
   }
 
   private write(text: string, ...path: string[]): void {
+    // A cache that is shared may be for reading only.
+    if (this.read(...path) === text) return;
     const file = join(this.folder, ...path);
     const temporary = `${file}.tmp-${process.pid}`;
     written(file, () => {

@@ -63,11 +63,11 @@ async function downloadAlone(blob: string, download: Download): Promise<void> {
 async function fill(partial: PartialBlob, download: Download): Promise<void> {
   const resumed = partial.size > 0;
   await receive(partial, download);
-  if (partial.isRight()) return;
+  if (await partial.isRight()) return;
   await partial.restart();
   if (resumed) {
     await receive(partial, download);
-    if (partial.isRight()) return;
+    if (await partial.isRight()) return;
     await partial.restart();
   }
   const { name, file } = download.subject;
@@ -233,8 +233,10 @@ class PartialBlob {
     this.size = 0;
   }
 
-  isRight(): boolean {
-    return this.size === this.file.size && this.hash.copy().digest("hex") === etagOf(this.file);
+  async isRight(): Promise<boolean> {
+    if (this.size !== this.file.size || this.hash.copy().digest("hex") !== etagOf(this.file)) return false;
+    // A container with the same name and another process of this number may have taken it over, and write into it too.
+    return (await this.handle.stat()).size === this.size;
   }
 
   async complete(): Promise<void> {

@@ -1,18 +1,28 @@
 /** Files from the hub into the cache: laid out as every Hugging Face library has it, whole, right, and never twice. */
 
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HubError } from "../../src/errors.ts";
-import { resolveModel } from "../../src/hub/index.ts";
+import { type HubEvent, resolveModel } from "../../src/hub/index.ts";
 import { TOKEN } from "./server.ts";
 import { modelFiles, randomBytes, readText, weights, withHub } from "./support.ts";
 
 const setup = withHub();
+const weightsHash = createHash("sha256").update(weights).digest("hex");
 const WEIGHTS = /^\/[0-9a-f]{64}$/;
 
 /** The partial and whole blobs of a repository. */
@@ -49,6 +59,20 @@ describe("the cache", () => {
     setup.hub.log.length = 0;
     expect(await resolveModel(reference, setup.options())).toEqual({ reference, path });
     expect(setup.hub.log).toEqual([]);
+  });
+
+  test("is not written to where it has all, for it may be for reading only", async () => {
+    const commit = setup.hub.commit("org/tiny", modelFiles);
+    await resolveModel("org/tiny", setup.options());
+    const files = [
+      ["refs", "main"],
+      ["trees", `${commit}.json`],
+      ["snapshots", commit, "config.json"],
+    ] as const;
+    const inodes = () => files.map((path) => lstatSync(setup.cache("models--org--tiny", ...path)).ino);
+    const before = inodes();
+    await resolveModel("org/tiny", setup.options());
+    expect(inodes()).toEqual(before);
   });
 
   test("keeps what two commits have in common once", async () => {
@@ -142,6 +166,19 @@ describe("a download that is interrupted", () => {
     await resolveModel("org/tiny", setup.options());
     expect(setup.hub.log.at(-1)!.range).toBeUndefined();
     expect(readFileSync(claimed)).toHaveLength(50);
+  });
+
+  test("does not take what another process has written into meanwhile", async () => {
+    setup.hub.commit("org/tiny", modelFiles);
+    setup.hub.fail(WEIGHTS, { dropAfter: 1000 });
+    const options = setup.options();
+    const observer = (event: HubEvent) => {
+      const name = partials().find((file) => file.startsWith(weightsHash));
+      if (event.kind === "wait") appendFileSync(setup.cache("models--org--tiny", "blobs", name!), "other");
+    };
+    await expect(resolveModel("org/tiny", { ...options, observer })).rejects.toThrow("arrived with other contents");
+    const { path } = await resolveModel("org/tiny", options);
+    expect(readFileSync(join(path, "model.safetensors")).equals(weights)).toBe(true);
   });
 
   test("begins anew where the beginning turns out to be wrong, or the server sends all or nothing of the rest", async () => {
