@@ -8,6 +8,7 @@
  *
  *   L + rpoAlpha (-log pi(y_w | x) / n_w)
  *
+ * which each of several objectives then has, so that their sum has it by the sum of their weights,
  * and the weight that each pair's whole loss can have (wpo.ts).
  * Most objectives are functions of one margin of a and c alone: margin.ts.
  */
@@ -59,7 +60,9 @@ const pairOptions = {
     .number()
     .min(0)
     .default(0)
-    .describe("weight of the chosen completion's negative log-likelihood a token, added to the loss (RPO)"),
+    .describe(
+      "weight of the chosen completion's negative log-likelihood a token, added to the loss (RPO), to each of several",
+    ),
   wpo,
 };
 export type PairOptions = typeof pairOptions;
