@@ -32,7 +32,7 @@ export function writeFolderWhole(folder: string, fill: (temporary: string) => vo
     flushFolder(dirname(target));
   } catch (error) {
     if (made) rmSync(temporary, { recursive: true, force: true });
-    const fromSystem = error instanceof Error && "syscall" in error;
-    throw fromSystem ? new CheckpointError(`${folder}: can't be written (${systemReason(error)}).`) : error;
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    throw new CheckpointError(`${folder}: can't be written (${systemReason(error)}).`, { cause: error });
   }
 }

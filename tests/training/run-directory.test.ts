@@ -94,6 +94,17 @@ describe("checkpoints", () => {
     expect(restored.optimizer.moments).toEqual(optimizer.moments);
   });
 
+  it("that can't be written are told with how the run goes on", () => {
+    rmSync(join(path, "checkpoints"), { recursive: true });
+    writeFileSync(join(path, "checkpoints"), "");
+    const [trainable, optimizer] = [filled(), adamW({ size: 10, weightDecay: 0 })];
+    expect(() => writeTrainingCheckpoint(run, { trainable, optimizer, state })).toThrow(
+      new RunError(
+        `${join(path, "checkpoints", "step-000007")}: can't be written (a part of the path is a file and not a folder). Mend that, or give another --output; a run that has begun goes on by --resume.`,
+      ),
+    );
+  });
+
   it("of another model or optimizer are refused", () => {
     const trainable = filled();
     const written = writeTrainingCheckpoint(run, { trainable, optimizer: stepped(trainable), state });
@@ -123,6 +134,17 @@ describe("checkpoints", () => {
     run = RunDirectory.resume(path, config);
     expect(readdirSync(path)).toEqual(["checkpoints", "config.json", "running.json"]);
     expect(readdirSync(join(path, "checkpoints"))).toEqual(["step-000002"]);
+  });
+});
+
+describe("a run that can't begin", () => {
+  // The system bears the folder's path, but none that is longer.
+  it.skipIf(process.platform !== "linux")("leaves no folder that would be in its way", () => {
+    const room = 4090 - path.length;
+    const deep = join(path, ...Array.from({ length: Math.floor(room / 100) }, () => "x".repeat(99)));
+    const output = join(deep, "y".repeat(4090 - deep.length - 1));
+    expect(() => RunDirectory.create(output, config)).toThrow(RunError);
+    expect(readdirSync(deep)).toEqual([]);
   });
 });
 

@@ -9,7 +9,7 @@ import { writeSafetensorsFile } from "../../checkpoints/safetensors-writer.ts";
 import { RunError } from "../../errors.ts";
 import type { FlatArray } from "../policy/flat.ts";
 import type { Optimizer } from "../step/optimizers.ts";
-import type { LogLengths, RunDirectory } from "./run-directory.ts";
+import { type LogLengths, onDisk, type RunDirectory } from "./run-directory.ts";
 
 /** Where the run stands. Random numbers are derived from the seed and the epoch, so the step is all of their state. */
 export interface TrainingState {
@@ -43,7 +43,7 @@ export function writeTrainingCheckpoint(
   { trainable, optimizer, reference, rows, state }: TrainingArrays & { readonly state: TrainingState },
 ): string {
   const folder = run.checkpointFolder(state.step);
-  writeFolderWhole(folder, (temporary) => {
+  const fill = (temporary: string) => {
     writeSafetensorsFile(join(temporary, WEIGHTS), tensors(trainable));
     if (reference) writeSafetensorsFile(join(temporary, REFERENCE), tensors(reference));
     writeSafetensorsFile(join(temporary, OPTIMIZER), vectors(optimizer.moments));
@@ -51,7 +51,8 @@ export function writeTrainingCheckpoint(
     writeFileWhole(join(temporary, STATE), (write) =>
       write(new TextEncoder().encode(`${JSON.stringify(state, null, 2)}\n`)),
     );
-  });
+  };
+  onDisk(folder, () => writeFolderWhole(folder, fill));
   return folder;
 }
 

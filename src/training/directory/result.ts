@@ -9,7 +9,7 @@ import { baseModelName } from "../../hub/index.ts";
 import { mergedWeights } from "../../models/merge.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type CardContents, modelCard } from "./model-card.ts";
-import { type RunDirectory, resultKind } from "./run-directory.ts";
+import { onDisk, type RunDirectory, resultKind } from "./run-directory.ts";
 
 /** Writes the result whole or not at all, and returns its folder. */
 export function writeResult(
@@ -22,13 +22,15 @@ export function writeResult(
   const folder = run.resultFolder(config);
   const license = licenseOf(checkpoint.source);
   const files = { "README.md": modelCard({ ...contents, license }) };
-  if (policy.adapter && resultKind(config) === "adapter") {
-    writeAdapter(folder, { ...policy.adapter(), baseModel: baseModelName(config.model) }, files);
-  } else {
-    const tensors = wholeWeights(policy, checkpoint);
-    const { config: modelConfig, generationConfig, tokenizer } = checkpoint;
-    writeCheckpoint(folder, { config: modelConfig, generationConfig, tokenizer, tensors, files });
-  }
+  onDisk(folder, () => {
+    if (policy.adapter && resultKind(config) === "adapter") {
+      writeAdapter(folder, { ...policy.adapter(), baseModel: baseModelName(config.model) }, files);
+    } else {
+      const tensors = wholeWeights(policy, checkpoint);
+      const { config: modelConfig, generationConfig, tokenizer } = checkpoint;
+      writeCheckpoint(folder, { config: modelConfig, generationConfig, tokenizer, tensors, files });
+    }
+  });
   return folder;
 }
 

@@ -13,6 +13,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -65,9 +66,15 @@ export class RunDirectory implements Disposable {
   static create(path: string, config: TrainingConfig): RunDirectory {
     RunDirectory.refuseExisting(path);
     const run = new RunDirectory(path);
-    onDisk(path, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
-    run.begin();
+    onDisk(path, () => mkdirSync(path, { recursive: true }));
     try {
+      run.begin();
+    } catch (error) {
+      removeIfEmpty(path);
+      throw error;
+    }
+    try {
+      onDisk(path, () => mkdirSync(run.join("checkpoints")));
       run.writeJson("config.json", flatConfig(config));
     } catch (error) {
       run.removeIfUnused();
@@ -248,14 +255,24 @@ export function resultKind({ method, tuning }: Pick<TrainingConfig, "method" | "
   return tuning === "lora" && method !== "reward" ? "adapter" : "model";
 }
 
-/** Runs what writes to a run's files. Where the system refuses, a RunError says so and how to go on. */
+/** Removes a folder, but not one in which another process has begun a run. */
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // What is told is the error that left it so.
+  }
+}
+
+/** Runs what writes to a run's files and folders. Where the system refuses, a RunError says so and how to go on. */
 export function onDisk<T>(path: string, write: () => T): T {
   try {
     return write();
   } catch (error) {
-    if (!(error instanceof Error && "syscall" in error)) throw error;
+    const refusal = [error, (error as Error).cause].find((one) => one instanceof Error && "syscall" in one);
+    if (refusal === undefined) throw error;
     throw new RunError(
-      `${path}: can't be written (${systemReason(error)}). Mend that, or give another --output; a run that has begun goes on by --resume.`,
+      `${path}: can't be written (${systemReason(refusal)}). Mend that, or give another --output; a run that has begun goes on by --resume.`,
     );
   }
 }

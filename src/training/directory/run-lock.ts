@@ -104,7 +104,12 @@ function readIfThere(file: string): string | undefined {
 /** Makes a file with all its content at once. False where there is one already. */
 function createWhole(file: string, content: string): boolean {
   const temporary = `${file}.tmp-${process.pid}`;
-  writeFileSync(temporary, content);
+  try {
+    writeFileSync(temporary, content);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
   try {
     linkSync(temporary, file);
     return true;
