@@ -165,10 +165,23 @@ function architectureOf(metadata: GgufMetadata): GgufArchitecture & { readonly n
   );
 }
 
-/** What ends a generation: the end-of-text token and, where the file names another, the end-of-turn token. */
+/** Tokens that end a text, a turn or a message wherever they are, as llama.cpp has it: many a chat model's file names its end of text alone. */
+const ENDS: ReadonlySet<string> = new Set([
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "<|im_end|>",
+  "<|eot_id|>",
+  "<|eom_id|>",
+  "<|end|>",
+  "<end_of_turn>",
+]);
+
+/** What ends a generation: the tokens that the file names for it, and those that end texts by what they say. */
 function generationConfigOf(metadata: GgufMetadata): JsonObject {
   const token = (name: string) => metadata.natural(`tokenizer.ggml.${name}_token_id`);
-  const ends = [...new Set([token("eos"), token("eot")].filter((id) => id !== undefined))];
+  const named = [token("eos"), token("eot"), token("eom")].filter((id) => id !== undefined);
+  const known = (metadata.texts("tokenizer.ggml.tokens") ?? []).flatMap((text, id) => (ENDS.has(text) ? [id] : []));
+  const ends = [...new Set([...named, ...known])];
   const config: JsonObject = {};
   const [bos, pad] = [token("bos"), token("padding")];
   if (bos !== undefined) config.bos_token_id = bos;

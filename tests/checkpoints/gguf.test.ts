@@ -20,6 +20,7 @@ import {
   temporaryFolder,
   text,
   u32,
+  u64,
 } from "./fixtures.ts";
 
 interface GoldenTensors {
@@ -152,6 +153,30 @@ describe("RoPE scaling of a Llama kind's file", () => {
   test("of YaRN has the bounds and the length of what is turned, where the file has them", () => {
     const all = { factor: 4, yarn_attn_factor: 1.2, yarn_beta_fast: 24, yarn_beta_slow: 0.5 };
     expect(scaling("yarn", all)).toMatchObject({ attention_factor: 1.2, beta_fast: 24, beta_slow: 0.5 });
+  });
+});
+
+describe("a generation ends", () => {
+  const ends = (tokens: readonly string[], named: Readonly<Record<string, number>>) => {
+    const vocabulary = Buffer.concat([u32(GGUF_TYPES.TEXT), u64(tokens.length), ...tokens.map(text)]);
+    const metadata: GgufEntry[] = [
+      ...MINIMAL_GGUF.metadata.filter(([key]) => key !== "tokenizer.ggml.tokens"),
+      ["tokenizer.ggml.tokens", GGUF_TYPES.ARRAY, vocabulary],
+      ...Object.entries(named).map(
+        ([name, id]): GgufEntry => [`tokenizer.ggml.${name}_token_id`, GGUF_TYPES.UINT32, u32(id)],
+      ),
+    ];
+    return openGguf(temporaryFile("m.gguf", ggufBytes({ ...MINIMAL_GGUF, metadata }))).generationConfig?.eos_token_id;
+  };
+
+  test("at the tokens that the file names for it", () => {
+    expect(ends(["a", "b", "c", "d"], { eos: 3, eot: 1, eom: 2 })).toEqual([3, 1, 2]);
+    expect(ends(["a", "b"], { eos: 1, eot: 1 })).toBe(1);
+    expect(ends(["a", "b"], {})).toBe(undefined);
+  });
+
+  test("at the end of a turn too that the file does not name: Phi-3's, where it names the end of the text", () => {
+    expect(ends(["a", "<|endoftext|>", "<|assistant|>", "<|end|>"], { eos: 1 })).toEqual([1, 3]);
   });
 });
 
