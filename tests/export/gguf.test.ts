@@ -132,6 +132,7 @@ describe("every family", () => {
   /** Variants with a setting that llama.cpp has no key for, or has another value of built in, and what the refusal names. */
   const INEXPRESSIBLE: Readonly<Record<string, string>> = {
     mistral: "sliding_window",
+    "mistral-yarn": "sliding_window",
     "qwen2-window": "sliding_window",
     "smollm3-window": "sliding_window",
     "gemma2-uncapped": "query_pre_attn_scalar",
