@@ -61,20 +61,20 @@ const run = (id: string, part = "") => `runs/${encodeURIComponent(id)}${part}`;
 const MOST_SERIES = 200;
 const MOST_SAMPLES = 200;
 
+function slices<T>(values: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(values.length / size) }, (_, i) => values.slice(i * size, (i + 1) * size));
+}
+
 export const httpSource: DataSource = {
   run: (id, signal) => get<RunDetail>(address(run(id)), signal),
 
   async series({ runs, metrics, axis, points, from, to, exact }, signal) {
-    const atOnce = Math.max(1, Math.floor(MOST_SERIES / Math.max(1, metrics.length)));
-    const parts = Array.from({ length: Math.ceil(runs.length / atOnce) }, (_, i) =>
-      runs.slice(i * atOnce, (i + 1) * atOnce),
+    const parts = slices(metrics, MOST_SERIES).flatMap((metric) =>
+      slices(runs, Math.floor(MOST_SERIES / metric.length)).map((run) => ({ run, metric })),
     );
     const answers = await Promise.all(
       parts.map((part) =>
-        get<SeriesAnswer>(
-          address("series", { run: part, metric: metrics, axis, points, from, to, exact: exact ? 1 : undefined }),
-          signal,
-        ),
+        get<SeriesAnswer>(address("series", { ...part, axis, points, from, to, exact: exact ? 1 : undefined }), signal),
       ),
     );
     return answers.flatMap(({ series }) => series);

@@ -79,8 +79,14 @@ export function yDomain(plot: Plot): YAxis {
   return { domain: [low - air, high + air], log: false };
 }
 
+/** Whether doubles can tell places between two ends apart: where they can't, counting from one to the other would never end. */
+function isResolved(from: number, to: number): boolean {
+  return Number.isFinite(to - from) && to - from > 1e-12 * Math.max(Math.abs(from), Math.abs(to));
+}
+
 /** Round values on the y axis: about `count`. */
 export function yTicks(domain: readonly [number, number], log: boolean, count: number): number[] {
+  if (!isResolved(...domain)) return [];
   if (!log) return linear(domain, [0, 1]).ticks(count);
   const powers = logarithmic(domain, [0, 1]).ticks();
   if (powers.length > count) return powers.filter((_, i) => i % Math.ceil(powers.length / count) === 0);
@@ -98,6 +104,7 @@ const SPANS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 4320
 
 /** Round values on the x axis: about `count`. */
 export function xTicks(plot: Plot, count: number): number[] {
+  if (!isResolved(plot.from, plot.to)) return [];
   const span = plot.to - plot.from;
   const step = SPANS.find((seconds) => seconds * count >= span) ?? span / count;
   if (plot.xKind === "number" || span < 2) {
