@@ -11,12 +11,23 @@ export type Column =
   | "objective"
   | "step"
   | "loss"
+  | "evalLoss"
   | "accuracy"
   | "margin"
   | "kl"
   | "speed"
   | "started";
-export type GroupBy = "none" | "folder" | "state" | "model" | "data" | "objective";
+
+/** What runs can be grouped by, in the list's words. */
+export const GROUPS = {
+  none: "not grouped",
+  folder: "by folder",
+  state: "by state",
+  model: "by model",
+  data: "by data",
+  objective: "by objective",
+} as const;
+export type GroupBy = keyof typeof GROUPS;
 
 export const COLUMNS: Readonly<Record<Column, { readonly title: string; readonly number: boolean }>> = {
   name: { title: "Run", number: false },
@@ -26,6 +37,7 @@ export const COLUMNS: Readonly<Record<Column, { readonly title: string; readonly
   objective: { title: "Objective", number: false },
   step: { title: "Step", number: true },
   loss: { title: "Loss", number: true },
+  evalLoss: { title: "Held-out loss", number: true },
   accuracy: { title: "Accuracy", number: true },
   margin: { title: "Margin", number: true },
   kl: { title: "KL", number: true },
@@ -35,7 +47,7 @@ export const COLUMNS: Readonly<Record<Column, { readonly title: string; readonly
 
 /** What is looked for first: the newest run, the most accurate, but the least loss. */
 export function startsDescending(column: Column): boolean {
-  return COLUMNS[column].number && column !== "loss" && column !== "kl";
+  return COLUMNS[column].number && !["loss", "evalLoss", "kl"].includes(column);
 }
 
 export function objectiveOf({ method, objective }: RunSummary): string {

@@ -40,12 +40,15 @@ export function modelName(path: string): string {
 }
 
 /** The figures that say how a run does, as text; a dash for what is not known. */
-export function figures(run: RunSummary): Record<"step" | "loss" | "accuracy" | "margin" | "kl" | "speed", string> {
+export function figures(
+  run: RunSummary,
+): Record<"step" | "loss" | "evalLoss" | "accuracy" | "margin" | "kl" | "speed", string> {
   const or = (value: number | undefined, format: (value: number) => string) =>
     value === undefined || value === null ? "–" : format(value);
   return {
     step: run.steps === undefined ? whole(run.step) : `${whole(run.step)} / ${whole(run.steps)}`,
     loss: or(run.loss, (value) => fixed(value, 3)),
+    evalLoss: or(run.evalLoss, (value) => fixed(value, 3)),
     accuracy: or(run.accuracy, (value) => percent(value, 1)),
     margin: or(run.margin, (value) => fixed(value, 2)),
     kl: or(run.kl, (value) => fixed(value, 2)),
