@@ -2,6 +2,9 @@
 
 import type { Axis } from "../../../src/dashboard/protocol.ts";
 
+/** The greatest weight of what came before: a hundred values' mean. */
+export const MOST_SMOOTHING = 0.99;
+
 export const chartSettings = $state<{ axis: Axis; smoothing: number; log: boolean }>({
   axis: "step",
   smoothing: 0,

@@ -104,6 +104,8 @@ interface PlotSettings {
   readonly log: boolean;
   readonly from: number;
   readonly to: number;
+  /** Ids of runs whose lines are left out. */
+  readonly hidden?: ReadonlySet<string>;
 }
 
 export function plotOf(
@@ -112,7 +114,7 @@ export function plotOf(
   find: (run: string, metric: string) => Series | undefined,
   settings: PlotSettings,
 ): Plot {
-  const { axis, from, to, log } = settings;
+  const { axis, from, to, log, hidden } = settings;
   const compared = runs.length > 1;
   return {
     title: group.title,
@@ -126,7 +128,7 @@ export function plotOf(
       .filter(({ base }) => !base.endsWith(STANDARD_ERROR) || group.metrics.length === 1)
       .flatMap((metric) =>
         runs.flatMap((run) => {
-          const series = find(run.id, metric.name);
+          const series = hidden?.has(run.id) ? undefined : find(run.id, metric.name);
           return series ? [lineOf(series, metric, group, run, compared, settings, find)] : [];
         }),
       ),
@@ -154,7 +156,8 @@ function lineOf(
     label: compared ? `${run.name}${held ? " (held out)" : ""}` : labelOf(metric, group),
     ...(compared ? { colour: run.colour, dash: run.dash } : { colour: colourOf(metric, group), dash: [] }),
     width: held ? 2 : 1.25,
-    points: held,
+    // A line of one value is not seen.
+    points: held || series.x.length === 1,
     x: origin === 0 ? series.x : series.x.map((x) => x - origin),
     y: smooth ? smoothed(series.mean, smoothing) : series.mean,
     ...(smooth && !series.min && { raw: series.mean }),
