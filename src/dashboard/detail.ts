@@ -50,6 +50,7 @@ export async function describeRun(
     counts: { samples: samples.total, evalRows: evalRows.total, suspects: suspects.total },
     problems: problemsOf(run, atHand),
     resume: resumeCommand(run),
+    path: run.path,
   };
 }
 

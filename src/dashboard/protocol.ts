@@ -162,6 +162,8 @@ export interface RunDetail {
   readonly problems: readonly string[];
   /** The command that goes on with it, for a run that can be resumed. */
   readonly resume?: string;
+  /** Its folder on this machine; a report does not tell. */
+  readonly path?: string;
 }
 
 /**

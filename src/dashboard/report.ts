@@ -40,7 +40,7 @@ export async function runReport(folder: string): Promise<string> {
 export async function reportOf(run: TrackedRun, readers: Readers): Promise<ReportData> {
   // Read first, so that the metrics are all that there are.
   await readers.series.lines(run);
-  const { resume: _, ...detail } = await describeRun(run, readers);
+  const { resume: _resume, path: _path, ...detail } = await describeRun(run, readers);
   const metrics = detail.metrics.map(({ name }) => name);
   const series: Partial<Record<Axis, Series[]>> = {};
   for (const axis of detail.axes) {
