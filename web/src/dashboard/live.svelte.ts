@@ -77,6 +77,8 @@ export class Live implements Disposable {
     });
     this.on("removed", ({ id }) => this.forget(id));
     events.onopen = () => {
+      // What was asked for meanwhile was not answered: it is asked for again.
+      if (this.connection !== "connecting") for (const id of this.runs.keys()) this.note(id, ALL_FILES);
       this.connection = "open";
     };
     events.onerror = () => {
