@@ -20,6 +20,7 @@ import { availableMemory } from "../training/memory/available-memory.ts";
 import { refuseLargeModel } from "../training/memory/memory-limit.ts";
 import { exportedCard } from "./card.ts";
 import { exportGguf, refuseExistingFile } from "./gguf.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { checkMerge, type MergeCheck } from "./merge-check.ts";
 import { exportOnnx } from "./onnx.ts";
 
@@ -75,6 +76,7 @@ export async function exportModel(options: ExportOptions, hub: HubOptions = {}):
   const source = sourceOf(settings);
   if (settings.format === "gguf") refuseExistingFile(settings.output);
   else refuseTaken(settings.output);
+  removeLeftovers(settings.output);
   const found = await findModel(source.model, hub);
   using checkpoint = found.checkpoint;
   const model = modelFor(checkpoint);

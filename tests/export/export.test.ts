@@ -1,5 +1,6 @@
 /** Exports in every format: what is merged is checked, what can't be is refused, and the card says what was done. */
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -78,6 +79,15 @@ describe("an adapter alone", () => {
     await expect(refused).rejects.toThrow("has none: all of its weights are its own. Use --format hf.");
     expect(existsSync(at("none"))).toBe(false);
   });
+});
+
+test("what a killed export has left of a name is removed by the next of that name, and nothing else", async () => {
+  const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+  const left = [`.again.tmp-${gone}`, `again.tmp-${gone}`];
+  const kept = [`.again.tmp-${process.ppid}`, `.other.tmp-${gone}`, "again.tmp-x", "again.txt"];
+  for (const name of [...left, ...kept]) mkdirSync(at("exports", name), { recursive: true });
+  await exportModel({ model, output: at("exports", "again") });
+  expect(readdirSync(at("exports")).toSorted()).toEqual([...kept, "again"].toSorted());
 });
 
 test.each([
