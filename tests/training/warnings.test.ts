@@ -51,6 +51,7 @@ describe("before the first step", () => {
         "20.0 % of the training pairs are also there with chosen and rejected exchanged (pairs.jsonl line 3 and pairs.jsonl line 8)",
       advice: expect.stringMatching(/^Remove .*\.$/),
     });
+    expect(start({ conflicts, train: tinyPairs(200) })).toEqual(["conflicting-pairs"]);
     expect(start({ conflicts, train: tinyPairs(201) })).toEqual([]);
   });
 
@@ -92,6 +93,10 @@ describe("as the run goes on", () => {
     expect(running(stuck, { step: 60, steps: 60 })).toEqual(["loss-stuck"]);
     expect(running(stuck, { step: 40, steps: 40 })).toEqual([]);
     expect(running([{ loss: Math.LN2 }, ...steps({ loss: 0.69 })])).toEqual([]);
+    // A thousandth of the first loss is the least that it has to move, whatever the size of that.
+    expect(running([{ loss: 0.5 }, ...steps({ loss: 0.4996 })])).toEqual(["loss-stuck"]);
+    expect(running([{ loss: 0.5 }, ...steps({ loss: 0.4994 })])).toEqual([]);
+    expect(running([{ loss: 2 }, ...steps({ loss: 1.9981 })])).toEqual(["loss-stuck"]);
     // A beta of 0.001: chosen and rejected are a nat apart, and the loss knows of a thousandth of it.
     const apart = { loss: 0.6928, "drift/chosen": 0.6, "drift/rejected": -0.4 };
     expect(running([{ loss: Math.LN2 }, ...steps(apart)])).toEqual([]);
@@ -149,6 +154,7 @@ describe("as the run goes on", () => {
     expect(running([{ eval_length_correlation: 0.75 }])).toEqual(["length-bias"]);
     expect(running([{ eval_length_correlation: -0.75 }])).toEqual(["length-bias"]);
     expect(running([{ eval_length_correlation: 0.65 }])).toEqual([]);
+    expect(running([{ eval_length_correlation: 0.7 }], { heldOut: 50 })).toEqual(["length-bias"]);
     expect(running([{ eval_length_correlation: 0.75 }], { heldOut: 49 })).toEqual([]);
   });
 
@@ -179,16 +185,21 @@ describe("as the run goes on", () => {
     const losses = (last: number) => [{ eval_loss: 0.7 }, { eval_loss: 0.5 }, { eval_loss: last }];
     expect(running(losses(0.78))).toEqual(["worse-than-start"]);
     expect(running(losses(0.76))).toEqual([]);
-    expect(running(losses(0.78), { heldOut: 10 })).toEqual([]);
+    expect(running(losses(0.78), { heldOut: 50 })).toEqual(["worse-than-start"]);
+    expect(running(losses(0.78), { heldOut: 49 })).toEqual([]);
+    const below0 = (last: number) => running([{ eval_loss: -1 }, { eval_loss: last }]);
+    expect([below0(-0.95), below0(-0.85)]).toEqual([[], ["worse-than-start"]]);
   });
 
   it("repetitive-samples: 0.3 of the 4-grams, and 0.2 more than before", () => {
     const at = (first: number, last: number) => [first, last].map((share) => ({ "eval_samples/repetition": share }));
     const sampled = { config: config({ klSamples: 8 }) };
     expect(running(at(0.05, 0.35), sampled)).toEqual(["repetitive-samples"]);
+    expect(running(at(0, 0.3), sampled)).toEqual(["repetitive-samples"]);
     expect(running(at(0.05, 0.25), sampled)).toEqual([]);
+    expect(running(at(0.25, 0.5), sampled)).toEqual(["repetitive-samples"]);
     expect(running(at(0.3, 0.45), sampled)).toEqual([]);
-    expect(running(at(0.05, 0.35), { config: config({ klSamples: 4 }) })).toEqual([]);
+    expect(running(at(0.05, 0.35), { config: config({ klSamples: 7 }) })).toEqual([]);
   });
 
   it("answers-do-not-end: fewer than before by more than chance", () => {
