@@ -47,7 +47,7 @@ async function writeFolder(folder: string, adapter?: string): Promise<void> {
 
 async function scores(model: string, adapter?: string): Promise<number[]> {
   const logps: number[] = [];
-  await score({ model, adapter, data: HH_PAIRS, limit: 2, maxLength: 256 }, ({ logp }) => logps.push(logp));
+  await score({ model, adapter, data: HH_PAIRS, limit: 1, maxLength: 256, threads: 1 }, ({ logp }) => logps.push(logp));
   return logps;
 }
 

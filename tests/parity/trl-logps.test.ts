@@ -21,8 +21,9 @@ describe.each([
     const { max_length: maxLength, completions } = golden<Golden>(`logps-${name}`);
     const lastRow = Math.max(...completions.map(({ row }) => row));
     const scores = new Map<string, Score>();
-    await score({ model, data: HH_PAIRS, maxLength, truncation: "drop", limit: completions.length / 2 }, (row) =>
-      scores.set(`${row.index + 1} ${row.completion}`, row),
+    await score(
+      { model, data: HH_PAIRS, maxLength, truncation: "drop", limit: completions.length / 2, threads: 1 },
+      (row) => scores.set(`${row.index + 1} ${row.completion}`, row),
     );
     expect(scores.size).toBe(completions.length);
     expect(Math.max(...[...scores.values()].map(({ index }) => index + 1))).toBe(lastRow);

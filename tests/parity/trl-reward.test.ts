@@ -45,7 +45,12 @@ describe.skipIf(sharedMissing)("stories260K (skipped where ../shared is absent)"
   const expected = golden<Rewards>("rewards-stories260K");
   const rewardsOf = async (folder: string) => {
     const found: number[] = [];
-    const limits = { maxLength: expected.max_length, truncation: "drop" as const, limit: expected.rewards.length };
+    const limits = {
+      maxLength: expected.max_length,
+      truncation: "drop" as const,
+      limit: expected.rewards.length,
+      threads: 1,
+    };
     await scoreRewards({ model: folder, data: HH_PAIRS, ...limits }, (row) => found.push(row.reward));
     return found;
   };
@@ -71,7 +76,6 @@ describe.skipIf(sharedMissing)("stories260K (skipped where ../shared is absent)"
         output: at(name),
         tuning: "full",
         centeringWeight: settings.centering_weight ?? 0,
-        threads: 1,
       },
       { observer: { onStep: (metrics) => steps.push(metrics) } },
     );

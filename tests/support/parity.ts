@@ -30,6 +30,7 @@ export function trlOptions(settings: TrlSettings) {
     learningRate: settings.learning_rate,
     maxLength: settings.max_length,
     truncation: "drop",
+    threads: 1,
     samplePrompts: 0,
   } as const satisfies Partial<TrainingOptions>;
 }
