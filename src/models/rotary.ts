@@ -4,7 +4,7 @@
  * Angles are rounded to float32 as transformers rounds them.
  */
 
-/** Frequencies below the lowest wavelength keep, above the longest are divided by `factor`, blended between. */
+/** Frequencies of short waves keep, those of long ones are divided by `factor`, with a blend between (Grattafiori et al. 2024). */
 interface Llama3Scaling {
   readonly type: "llama3";
   readonly factor: number;

@@ -50,7 +50,7 @@ function sumTo(dy: Tensor, shape: Shape): Tensor {
   return reshape(reduceSum(dy, axes, { keepDims: true }), shape);
 }
 
-/** A by-product y of the forward pass that the rule treats as a number: dx = dy * slope. */
+/** The rule of an elementwise operation: dx = dy * slope, where the slope is told by the output y or by x, whichever is cheaper. */
 const scaled =
   (slope: (y: Tensor, x: Tensor) => Tensor): Rule =>
   (y, dy, [x]) => [mul(dy, slope(y, x!))];
