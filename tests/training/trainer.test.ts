@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
+import { type MethodName, objectivesOf } from "../../src/objectives/index.ts";
 import { globalNorm } from "../../src/training/policy/flat.ts";
 import { sameBits, tinyPairs } from "../support/tiny-model.ts";
 import { movedPolicy, newPolicy, relativeError, trainerConfig, withTrainer } from "../support/trainers.ts";
@@ -125,6 +126,32 @@ describe("a step", () => {
       return engine.gradients.data.slice();
     });
     expect(sameBits(first, (await stepOn(pairs, {})).gradients)).toBe(true);
+  });
+
+  it("changes nothing where no pair pulls, as beyond a hinge", async () => {
+    const create = (method: MethodName, options: Record<string, number>) =>
+      objectivesOf(method)
+        .find(({ name }) => name === "hinge")!
+        .create(options);
+    const passed = { objective: create("dpo", { beta: 10 }), policy: newPolicy(), learningRate: 1e-2 };
+    await withTrainer(passed, async ({ trainer }) => {
+      const [pair] = tinyPairs(1);
+      expect((await trainer.step(0, [pair!])).loss).toBeCloseTo(1, 6);
+      expect(await trainer.step(1, [pair!])).toMatchObject({ loss: 0, grad_norm: 0 });
+    });
+    const likely = { objective: create("cpo", { beta: 1, cpoAlpha: 0 }), policy: newPolicy() };
+    await withTrainer(likely, async ({ trainer }) => {
+      const losses: number[] = [];
+      for (const pair of tinyPairs(6)) losses.push((await trainer.step(0, [pair])).loss!);
+      expect(losses).toContain(0);
+    });
+  });
+
+  it("is refused where no gradient reaches the parameters of a policy at its reference", async () => {
+    const unscaled = newPolicy("lora", { alpha: 0 });
+    await withTrainer({ policy: unscaled }, async ({ trainer }) => {
+      await expect(trainer.step(0, pairs)).rejects.toThrow("Self-check failed: no gradient reaches");
+    });
   });
 
   it("lowers the loss of its own pairs", async () => {
