@@ -206,9 +206,24 @@ describe("as the run goes on", () => {
     const at = (first: number, last: number) => [first, last].map((share) => ({ "eval_samples/ended": share }));
     const sampled = (klSamples: number) => ({ config: config({ klSamples }) });
     expect(running(at(0.9, 0.2), sampled(16))).toEqual(["answers-do-not-end"]);
+    expect(running(at(0.9, 0.4), sampled(16))).toEqual(["answers-do-not-end"]); // 3.5 standard errors.
     expect(running(at(0.9, 0.65), sampled(64))).toEqual([]);
     expect(running(at(0.75, 0.4), sampled(8))).toEqual([]);
     expect(running(at(0.2, 0.9), sampled(16))).toEqual([]);
+  });
+
+  it("choices-settled: certain of nine choices in ten, in the mean of the first 3 to 10 steps", () => {
+    const after = (undecided: readonly number[], step = undecided.length) =>
+      running(
+        undecided.map((value) => ({ loss: 0.5, "choices/undecided": value })),
+        { step },
+      );
+    expect(after([0.3, 0, 0.29])).toEqual([]);
+    expect(after([0.31, 0, 0])).toEqual([]);
+    expect(after([0.29, 0, 0])).toEqual(["choices-settled"]);
+    expect(after([0, 0])).toEqual([]);
+    expect(after(new Array(WINDOW).fill(0))).toEqual(["choices-settled"]);
+    expect(after(new Array(WINDOW).fill(0), WINDOW + 1)).toEqual([]);
   });
 });
 
