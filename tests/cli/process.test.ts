@@ -1,6 +1,7 @@
 /** What only a process can show: signals and pipes. */
 
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { scratchFolder } from "../support/scratch.ts";
@@ -26,5 +27,16 @@ describe.skipIf(!existsSync(executable))("the executable, as it is built in dist
     const words = ["generate", "--model", model, "--prompt", "Hello", "--max-new-tokens", "400"];
     const { ended } = start(words, (child) => child.stdout!.destroy());
     expect(await ended).toMatchObject({ code: 141, err: "" });
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("an output that is full is told without a stack", async () => {
+    const output = openSync("/dev/full", "w");
+    const words = ["inspect", "model", model, "--no-time"];
+    const child = spawnSync(process.execPath, [executable, ...words], { stdio: ["ignore", output, "pipe"] });
+    closeSync(output);
+    expect({ code: child.status, err: String(child.stderr) }).toEqual({
+      code: 1,
+      err: "preftune: standard output can't be written (the disk is full).\n",
+    });
   });
 });

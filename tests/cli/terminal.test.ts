@@ -290,16 +290,19 @@ describe("the outcome of a run", () => {
 describe("the screen", () => {
   test("a terminal's status line is written over, and gives way to lines that stay", () => {
     const stream = recorder({ isTTY: true, columns: 40 });
-    const screen = new Screen(stream);
+    const screen = new Screen(stream, "xterm");
     screen.status("one");
     screen.status("two");
     screen.print("done");
     expect(stream.text()).toBe("\rone\u001b[K\rtwo\u001b[K\r\u001b[Kdone\n");
   });
 
-  test("a file gets no status line and no colour", () => {
-    const stream = recorder({ hasColors: () => true });
-    const screen = new Screen(stream);
+  test.each([
+    ["a file", { hasColors: (): boolean => true }, "xterm"],
+    ["a dumb terminal", { isTTY: true, hasColors: (): boolean => false }, "dumb"],
+  ])("%s gets no status line and no colour", (_, kind, term) => {
+    const stream = recorder(kind);
+    const screen = new Screen(stream, term);
     screen.status("one");
     screen.print(screen.paint("bold", "done"));
     expect(stream.text()).toBe("done\n");
@@ -307,7 +310,7 @@ describe("the screen", () => {
 
   test("colours are for terminals that have them", () => {
     const paint = (hasColors: boolean) =>
-      new Screen(recorder({ isTTY: true, hasColors: () => hasColors })).paint("bold", "x");
+      new Screen(recorder({ isTTY: true, hasColors: () => hasColors }), "xterm").paint("bold", "x");
     expect([paint(true), paint(false)]).toEqual(["\u001b[1mx\u001b[22m", "x"]);
   });
 });

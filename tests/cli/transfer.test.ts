@@ -21,7 +21,7 @@ const progress = (done: number, changes: Partial<Extract<HubEvent, { kind: "prog
 function shown(events: readonly (readonly [number, HubEvent])[], isTTY: boolean): string {
   const stream = recorder({ isTTY, columns: 80 });
   let now = 0;
-  const reporter = new TransferReporter(new Screen(stream), () => now);
+  const reporter = new TransferReporter(new Screen(stream, "xterm"), () => now);
   for (const [second, event] of events) {
     now = second;
     reporter.onEvent(event);

@@ -160,6 +160,17 @@ describe("a run that has ended early", () => {
   });
 });
 
+describe("a run that somebody has removed meanwhile", () => {
+  it("is told by the file that can't be written", () => {
+    rmSync(path, { recursive: true });
+    expect(() => run.append("metrics.jsonl", { step: 1 })).toThrow(
+      /metrics\.jsonl: can't be written \(there is no such/,
+    );
+    run.removeIfUnused();
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
 describe("a run that a process works on", () => {
   it("is refused to another, which may read it", () => {
     expect(() => RunDirectory.resume(path, config)).toThrow(RunError);

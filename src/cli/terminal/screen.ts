@@ -27,10 +27,11 @@ export class Screen {
   private readonly stream: ScreenStream;
   private statusShown = false;
 
-  constructor(stream: ScreenStream) {
+  /** `term` is what kind of terminal it is: one that is `dumb` knows no line to be written over. */
+  constructor(stream: ScreenStream, term: string | undefined = process.env.TERM) {
     this.stream = stream;
-    this.interactive = stream.isTTY === true;
-    const colours = this.interactive && stream.hasColors?.() === true;
+    this.interactive = stream.isTTY === true && term !== "dumb";
+    const colours = stream.isTTY === true && stream.hasColors?.() === true;
     this.paint = colours ? (style, text) => styleText(style, text, { validateStream: false }) : plain;
   }
 

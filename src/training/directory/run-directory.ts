@@ -179,7 +179,9 @@ export class RunDirectory implements Disposable {
   /** Removes a run that ended before its first step: nothing in it is worth keeping, and it would be in the way. */
   removeIfUnused(): void {
     if (this.checkpointSteps().length > 0 || existsSync(this.join("sft"))) return;
-    if (this.read<Metrics>("metrics.jsonl").every(({ step }) => step === 0)) rmSync(this.path, { recursive: true });
+    if (this.read<Metrics>("metrics.jsonl").every(({ step }) => step === 0)) {
+      rmSync(this.path, { recursive: true, force: true }); // Somebody may have removed it already.
+    }
   }
 
   /**
