@@ -111,6 +111,20 @@ describe("as the run goes on", () => {
     expect(running([first, ...steps({ ...done, loss: 0.02 })])).toEqual([]);
   });
 
+  it("ranks-backwards: chosen below rejected, over a whole window", () => {
+    const backwards = { loss: 0.69, "rewards/accuracies": 0.2, "drift/chosen": -0.1, "drift/rejected": 0.15 };
+    const [warning] = warningsOf("running", view(steps(backwards), { step: 30 }), new Set());
+    expect(warning?.name).toBe("ranks-backwards");
+    expect(warning?.found).toBe(
+      "20.0 % of the last 20 steps' pairs are ranked right: chosen completions are 0.25 nats further below the reference than rejected ones",
+    );
+    const at = (changes: object, count?: number) => running(steps({ ...backwards, ...changes }, count), { step: 30 });
+    expect(at({}, WINDOW - 1)).toEqual([]);
+    expect(at({ "rewards/accuracies": 0.45 })).toEqual([]);
+    expect(at({ "drift/rejected": -0.05 })).toEqual([]);
+    expect(running(steps({ loss: 0.69, "rewards/accuracies": 0.2 }), { step: 30 })).toEqual([]); // Without a reference.
+  });
+
   it("beyond-max-kl: the user's own leash", () => {
     const evaluation = { eval_kl: 6 };
     expect(running([evaluation])).toEqual([]);
@@ -213,17 +227,17 @@ describe("as the run goes on", () => {
   });
 
   it("choices-settled: certain of nine choices in ten, in the mean of the first 3 to 10 steps", () => {
-    const after = (undecided: readonly number[], step = undecided.length) =>
+    const given = (undecided: readonly number[], step = undecided.length) =>
       running(
         undecided.map((value) => ({ loss: 0.5, "choices/undecided": value })),
         { step },
       );
-    expect(after([0.3, 0, 0.29])).toEqual([]);
-    expect(after([0.31, 0, 0])).toEqual([]);
-    expect(after([0.29, 0, 0])).toEqual(["choices-settled"]);
-    expect(after([0, 0])).toEqual([]);
-    expect(after(new Array(WINDOW).fill(0))).toEqual(["choices-settled"]);
-    expect(after(new Array(WINDOW).fill(0), WINDOW + 1)).toEqual([]);
+    expect(given([0.3, 0, 0.29])).toEqual([]);
+    expect(given([0.31, 0, 0])).toEqual([]);
+    expect(given([0.29, 0, 0])).toEqual(["choices-settled"]);
+    expect(given([0, 0])).toEqual([]);
+    expect(given(new Array(WINDOW).fill(0))).toEqual(["choices-settled"]);
+    expect(given(new Array(WINDOW).fill(0), WINDOW + 1)).toEqual([]);
   });
 });
 
