@@ -46,49 +46,62 @@ export interface Answer extends Generation {
   readonly text: string;
 }
 
-/** A model in memory, of either kind. */
-export interface OpenedModel {
+/** A model of either kind that is open, before its weights are read. Dispose of it. */
+export interface OpenedModel extends Disposable {
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
+  readonly threads: number | undefined;
+  /** Reads the weights, which are fetched where they are on the hub. Throws CheckpointError, HubError, ConfigError for an adapter that does not fit. */
+  load(): Promise<BoundModel>;
+}
+
+/** How a model's programs get their parameters, and what to bind for them: with the adapter, where there is one. */
+export interface BoundModel {
   readonly parameters: Parameters;
   readonly weights: Weights;
-  readonly threads: number | undefined;
 }
 
 /**
  * Opens a model that scores completions by log-probabilities, or one that scores them by rewards. Throws CheckpointError, HubError,
- * ConfigError for a model of the other kind, one that is too large, and an adapter that does not fit.
+ * ConfigError for a model of the other kind, and one that is too large.
  */
 export async function openModel(
   path: string,
   scores: ScoreKind,
   { adapter, threads, force = false, memoryLimit, hub }: LoadModelOptions,
 ): Promise<OpenedModel> {
-  const found = await findModel(path, hub);
-  using checkpoint = found.checkpoint;
-  const model = modelFor(checkpoint);
-  if (scores === "reward") refuseLanguageModel(model, path);
-  else refuseRewardModel(model, path);
-  if (!force) refuseLargeModel(model, path, memoryLimit ?? availableMemory());
-  const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
-  const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
-  await found.fetchWeights();
-  const weights = await loadWeights(checkpoint, model);
-  const base = { parameters: checkpointParameters(model.weights), weights };
-  const { parameters, weights: bound } = lora ? continuedPolicy(model, weights, lora) : base;
-  return { checkpoint, model, tokenizer, parameters, weights: bound, threads };
+  const { checkpoint, fetchWeights } = await findModel(path, hub);
+  try {
+    const model = modelFor(checkpoint);
+    if (scores === "reward") refuseLanguageModel(model, path);
+    else refuseRewardModel(model, path);
+    if (!force) refuseLargeModel(model, path, memoryLimit ?? availableMemory());
+    const tokenizer = tokenizerFromFiles(checkpoint.tokenizer);
+    const lora = adapter === undefined ? undefined : readAdapter((await resolveAdapter(adapter, hub)).path);
+    const load = async () => {
+      await fetchWeights();
+      const weights = await loadWeights(checkpoint, model);
+      return lora
+        ? continuedPolicy(model, weights, lora)
+        : { parameters: checkpointParameters(model.weights), weights };
+    };
+    return { checkpoint, model, tokenizer, threads, load, [Symbol.dispose]: () => checkpoint[Symbol.dispose]() };
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
 }
 
-/** Opens a Hugging Face folder, a GGUF file or a model of the hub. Dispose of what it returns. Throws as openModel. */
+/** Opens a Hugging Face folder, a GGUF file or a model of the hub. Dispose of what it returns. Throws as openModel and what it returns. */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
-  return new LoadedModel(await openModel(path, "log-probability", options));
+  using opened = await openModel(path, "log-probability", options);
+  return new LoadedModel(opened, await opened.load());
 }
 
 export class LoadedModel implements AsyncDisposable {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
-  /** How the model's programs get their parameters, and what to bind for them: with the adapter, where there is one. */
   readonly parameters: Parameters;
   readonly weights: Weights;
   readonly threads: number | undefined;
@@ -96,7 +109,7 @@ export class LoadedModel implements AsyncDisposable {
   private generator: Promise<Generator> | undefined;
 
   /** Use loadModel. */
-  constructor({ checkpoint, model, tokenizer, parameters, weights, threads }: OpenedModel) {
+  constructor({ checkpoint, model, tokenizer, threads }: OpenedModel, { parameters, weights }: BoundModel) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.parameters = parameters;

@@ -91,8 +91,8 @@ export async function score(
   hub?: HubOptions,
 ): Promise<ScoreSummary> {
   const settings = parseSettings(scoreSchema, options);
-  const model = await openModel(settings.model, "log-probability", { ...settings, hub });
-  return scoreWith(model, settings, (completion, logp) => onScore({ ...completion, logp }), onStart);
+  using opened = await openModel(settings.model, "log-probability", { ...settings, hub });
+  return await scoreWith(opened, settings, (completion, logp) => onScore({ ...completion, logp }), onStart);
 }
 
 /** Scores them by the reward model `model` instead. Throws as `score`. */
@@ -103,12 +103,12 @@ export async function scoreRewards(
   hub?: HubOptions,
 ): Promise<ScoreSummary> {
   const settings = parseSettings(rewardScoreSchema, options);
-  const model = await openModel(settings.model, "reward", { ...settings, hub });
-  return scoreWith(model, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
+  using opened = await openModel(settings.model, "reward", { ...settings, hub });
+  return await scoreWith(opened, settings, (completion, reward) => onScore({ ...completion, reward }), onStart);
 }
 
 async function scoreWith(
-  { model, parameters, weights, tokenizer, threads }: OpenedModel,
+  { model, tokenizer, threads, load }: OpenedModel,
   settings: z.output<typeof rewardScoreSchema>,
   onScore: (completion: ScoredCompletion, value: number) => void,
   onStart?: (summary: ScoreSummary) => void,
@@ -124,6 +124,7 @@ async function scoreWith(
   });
   const summary = { pairs: examples.length, ledger };
   onStart?.(summary);
+  const { parameters, weights } = await load();
   await using program = await nodeRuntime.compile(scoreProgram(model, parameters), { threads });
   const inputs = { ...weights, ...rotaryInputValues(model, longestSequence(examples)) };
   const valuesOf = async (group: readonly TokenizedExample[]) => {

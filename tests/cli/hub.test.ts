@@ -1,5 +1,6 @@
 /** The commands on names of the hub: fetched, pinned, and what comes of a run pushed. */
 
+import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -113,6 +114,22 @@ describe("names on the hub", () => {
     const forced = await preftune("dpo", ...words, "--force");
     expect(forced).toMatchObject({ code: 1, err: expect.stringContaining("but the disk of") });
     expect(existsSync(at("refused"))).toBe(false);
+  });
+
+  test("of models are not downloaded for rows that can't be read", async () => {
+    hub.commit("org/later", filesIn(at("model")));
+    const weights = createHash("sha256")
+      .update(readFileSync(at("model", "model.safetensors")))
+      .digest("hex");
+    for (const words of [
+      ["score", "--data", at("none.jsonl"), "--output", at("none.scores")],
+      ["generate", "--prompts", at("none.jsonl")],
+      ["dpo", "--data", at("none.jsonl"), "--output", at("none")],
+    ]) {
+      const { code, err } = await preftune(...words, "--model", "org/later");
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("none.jsonl: there is no such file") });
+    }
+    expect(existsSync(at("home", "hub", "models--org--later", "blobs", weights))).toBe(false);
   });
 
   test("are not waited for when the command is stopped, and leave no run", async () => {

@@ -3,7 +3,13 @@
 import { z } from "zod";
 import { loadPrompts } from "../../data/load.ts";
 import { ConfigError } from "../../errors.ts";
-import { type Answer, type AnswerOptions, type LoadedModel, loadModel } from "../../evaluation/loaded-model.ts";
+import {
+  type Answer,
+  type AnswerOptions,
+  LoadedModel,
+  type OpenedModel,
+  openModel,
+} from "../../evaluation/loaded-model.ts";
 import { scoreSchema } from "../../evaluation/score.ts";
 import { datasetFinder } from "../../hub/index.ts";
 import { promptIds } from "../../text/boundary.ts";
@@ -88,8 +94,9 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   }
   const hub = hubOn(new Screen(io.stderr));
   const { adapter } = await fetchNamed({ adapter: settings.adapter, data: settings.prompts }, hub);
-  await using model = await loadModel(settings.model, { ...settings, adapter, hub });
-  const prompts = await readPrompts(model, settings, io);
+  using opened = await openModel(settings.model, "log-probability", { ...settings, adapter, hub });
+  const prompts = await readPrompts(opened, settings, io);
+  await using model = new LoadedModel(opened, await opened.load());
   const { maxNewTokens, temperature, topP, seed, json } = settings;
   const options: AnswerOptions = { maxNewTokens, temperature, topP, seed };
   const isStreamed = settings.prompt !== undefined && !json;
@@ -105,7 +112,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
 }
 
 async function readPrompts(
-  { tokenizer }: LoadedModel,
+  { tokenizer }: Pick<OpenedModel, "tokenizer">,
   { prompt, prompts, format, columns, system, raw, limit, onBadRow }: z.output<typeof schema>,
   io: Io,
 ): Promise<Prompt[]> {
