@@ -191,6 +191,11 @@ describe("other chat templates", () => {
     const { fixed } = tokenizeCompletions(byteTokenizer(refusing), [user("Hi")], []);
     expect(fixed()).toEqual({ head: 1, tail: 0 });
   });
+
+  test("of a plain prompt too, and nothing at its end", () => {
+    const { fixed } = tokenizeCompletions(byteTokenizer(""), "Hi", ["!"]);
+    expect(fixed()).toEqual({ head: 1, tail: 0 });
+  });
 });
 
 test("a system message before raw text is refused", () => {
