@@ -5,7 +5,8 @@
  *   L = -(1 - m) log sigmoid(z) + m e^-z,   m = sigmoid(z / tau)
  *
  * It is not convex: at z = 0 its slope is (1 - log 2) / (4 tau) - 3/4, which with the usual tau of 0.05 is 0.78, above 0. A
- * policy that is still its reference is first pushed the wrong way, towards a local minimum at z = -0.12.
+ * policy that is still its reference is first pushed the wrong way, towards a local minimum at z = -0.12, and small steps leave it
+ * there, ranking pairs backwards. Above a tau of (1 - log 2) / 3 = 0.102 the slope is below 0.
  *
  * For z below 0 both factors of m e^-z leave float32's range, infinity times 0, which is not a number in TRL. Their product
  * is e^(-z - softplus(-z / tau)), and never above 1 as long as tau is at most 1.
@@ -20,7 +21,7 @@ export const discopopLoss = marginObjective({
   title: "DiscoPOP",
   source: "Lu et al. 2024, arXiv 2406.08414, equation 5",
   formula: "-(1 - m) log s(z) + m e^-z, m = s(z / tau)",
-  use: "an alternative to sigmoid that was found by search; not convex",
+  use: "an alternative to sigmoid that was found by search; not convex, and with tau below 0.102 it begins by ranking pairs backwards",
   options: {
     discopopTau: schema
       .number()

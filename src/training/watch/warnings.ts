@@ -125,8 +125,7 @@ const lossStuck: Rule = {
     if (step < 50 || (step < 100 && step < steps) || config.syncReference !== undefined) return undefined;
     const [first, loss] = [history.first?.loss, history.recent("loss")];
     if (first === undefined || loss === undefined || Math.abs(loss - first) > 1e-3 * Math.abs(first)) return undefined;
-    const [chosen = 0, rejected = 0] = ["drift/chosen", "drift/rejected"].map((name) => history.recent(name));
-    if (chosen - rejected > 0.1) return undefined;
+    if (driftDifference(history) > 0.1) return undefined;
     return `the loss is still ${loss.toFixed(4)} after ${step} steps, as it was at the first`;
   },
 };
@@ -142,6 +141,22 @@ const nothingLeftToLearn: Rule = {
     const [accuracy, loss] = [history.recent("rewards/accuracies"), history.recent("loss")];
     if (history.last.length < WINDOW || accuracy !== 1 || !(loss! < 0.02 * history.first!.loss!)) return undefined;
     return `every pair of the last ${WINDOW} steps is ranked right, with a mean loss of ${loss!.toPrecision(2)}`;
+  },
+};
+
+const ranksBackwards: Rule = {
+  name: "ranks-backwards",
+  when: "running",
+  threshold: `over the last ${WINDOW} steps less than 0.4 of the pairs are ranked right, and chosen completions are on average 0.1 nats further below the reference than rejected ones`,
+  reason:
+    "at the reference chance ranks half of them right, and a step's pairs are met before they are learned: the policy has learned the opposite of the labels; discopop's slope leads there from the reference while --discopop-tau is below 0.102",
+  advice:
+    "With --loss discopop give --discopop-tau 0.2, or choose another; else lower --learning-rate, and look at the rows.",
+  find: ({ history }) => {
+    const [accuracy, difference] = [history.recent("rewards/accuracies"), driftDifference(history)];
+    if (history.last.length < WINDOW || accuracy === undefined || accuracy >= 0.4 || difference > -0.1)
+      return undefined;
+    return `${percent(accuracy)} of the last ${WINDOW} steps' pairs are ranked right: chosen completions are ${(-difference).toFixed(2)} nats further below the reference than rejected ones`;
   },
 };
 
@@ -278,6 +293,7 @@ export const rules: readonly Rule[] = [
   learningRateLow,
   lossStuck,
   nothingLeftToLearn,
+  ranksBackwards,
   beyondLeash,
   displacement,
   lengthBias,
@@ -307,6 +323,12 @@ function changeInLikelihood(history: History, role: string): number | undefined 
   if (before !== undefined && after !== undefined && heldOut !== undefined) return (after - before) / heldOut;
   const [drift, length] = [history.recent(`drift/${role}`), history.recent(`lengths/${role}`)];
   return drift === undefined || length === undefined ? undefined : drift / length;
+}
+
+/** By how many nats chosen completions have lately moved further up from the reference than rejected ones; 0 without a reference. */
+function driftDifference(history: History): number {
+  const [chosen = 0, rejected = 0] = ["drift/chosen", "drift/rejected"].map((name) => history.recent(name));
+  return chosen - rejected;
 }
 
 function isFirstEpoch({ step, train, config }: RunView): boolean {
