@@ -50,10 +50,21 @@ export function openModelFiles(files: ModelFiles): Checkpoint {
     );
   }
   const config = readJson(files, "config.json");
+  refuseRun(source, config);
   const generationConfig = files.has("generation_config.json") ? readJson(files, "generation_config.json") : undefined;
   const tokenizer = readTokenizerFiles(files);
   const shards = openShards(files);
   return new FilesCheckpoint(source, config, generationConfig, tokenizer, shards);
+}
+
+/** A run's folder has a config.json too, which names the method of training. */
+function refuseRun(source: string, { model_type, method, model, tuning }: JsonObject): void {
+  if (model_type !== undefined || typeof method !== "string") return;
+  const give =
+    tuning === "lora" && method !== "reward"
+      ? `the model that it tunes (${String(model)}), and ${source}/adapter as the adapter`
+      : `what comes of it, ${source}/model`;
+  throw new CheckpointError(`${source}: is the folder of a run, not of a model. Give ${give}.`);
 }
 
 function readJson(files: ModelFiles, name: string): JsonObject {

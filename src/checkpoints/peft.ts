@@ -55,8 +55,11 @@ const HARMLESS_INITS: readonly Json[] = [true, false, "gaussian", "eva", "orthog
 /** Reads an adapter folder. Throws CheckpointError when it is incomplete or is anything but plain LoRA. */
 export function readAdapter(folder: string): LoraAdapter {
   const configPath = join(folder, CONFIG_FILE);
-  if (!existsSync(configPath))
-    throw new CheckpointError(`${folder}: has no ${CONFIG_FILE}, so it is not a PEFT adapter.`);
+  if (!existsSync(configPath)) {
+    const inner = join(folder, "adapter"); // As in a run's folder.
+    const hint = existsSync(join(inner, CONFIG_FILE)) ? ` Give the one in it, ${inner}.` : "";
+    throw new CheckpointError(`${folder}: has no ${CONFIG_FILE}, so it is not a PEFT adapter.${hint}`);
+  }
   const config = readJsonFile(configPath);
   refuseBeyondLora(configPath, config);
   const rank = positive(configPath, config, "r");

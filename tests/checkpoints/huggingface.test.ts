@@ -209,6 +209,16 @@ describe("a folder that is incomplete or contradicts itself is refused", () => {
     );
   });
 
+  test.each([
+    ["lora", "dpo", "Give the model that it tunes (base.gguf), and /model/adapter as the adapter."],
+    ["full", "dpo", "Give what comes of it, /model/model."],
+    ["lora", "reward", "Give what comes of it, /model/model."],
+  ])("a run in place of a model: %s tuning by %s", (tuning, method, advice) => {
+    const run = (folder: string) =>
+      writeFileSync(join(folder, "config.json"), JSON.stringify({ method, tuning, model: "base.gguf" }));
+    expect(refusal(run)).toBe(`CheckpointError: /model: is the folder of a run, not of a model. ${advice}`);
+  });
+
   test("an index that does not fit its shards", () => {
     expect(
       refusal(

@@ -1,5 +1,5 @@
 /** That peft loads what is written here and says the same: tests/reference/checkpoints_roundtrip.py. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -191,6 +191,15 @@ describe("an adapter that is incomplete or contradicts itself is refused", () =>
     rmSync(join(folder, "adapter_config.json"));
     expect(messageOf(() => readAdapter(folder))).toMatchInlineSnapshot(
       `"CheckpointError: /adapter: has no adapter_config.json, so it is not a PEFT adapter."`,
+    );
+  });
+
+  test("a run in place of its adapter", () => {
+    const folder = written();
+    mkdirSync(join(folder, "adapter"));
+    for (const name of ["adapter_config.json", WEIGHTS]) renameSync(join(folder, name), join(folder, "adapter", name));
+    expect(messageOf(() => readAdapter(folder))).toMatchInlineSnapshot(
+      `"CheckpointError: /adapter: has no adapter_config.json, so it is not a PEFT adapter. Give the one in it, /adapter/adapter."`,
     );
   });
 
