@@ -4,6 +4,7 @@ import { defineConfig } from "vite";
 import { assets } from "./vite/assets.ts";
 import { equations } from "./vite/equations.ts";
 import { excerpts } from "./vite/excerpts.ts";
+import { heads } from "./vite/heads.ts";
 import { licenses } from "./vite/licenses.ts";
 import { QUIET } from "./vite/quiet.ts";
 import { report } from "./vite/report.ts";
@@ -14,7 +15,7 @@ export default defineConfig({
   root: page("."),
   // Relative addresses: the pages work under any path.
   base: "./",
-  plugins: [equations(), excerpts(), assets(), licenses(), svelte(), report()],
+  plugins: [heads(), equations(), excerpts(), assets(), licenses(), svelte(), report()],
   server: { fs: { allow: [page("..")] } },
   worker: { format: "es" },
   build: {

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { build, type Plugin, type ResolvedConfig } from "vite";
+import { heads } from "./heads.ts";
 import { QUIET } from "./quiet.ts";
 
 const web = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -26,7 +27,7 @@ export function report(): Plugin {
         root: config.root,
         base: "./",
         logLevel: "warn",
-        plugins: [svelte(), oneFile()],
+        plugins: [heads(), svelte(), oneFile()],
         build: {
           outDir: config.build.outDir,
           emptyOutDir: false,
