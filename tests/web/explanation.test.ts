@@ -42,7 +42,8 @@ describe.skipIf(browserMissing)(`the explanation's figures${whyNoBrowser}`, () =
       const adapter = 30 * 16 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536));
       await expectNumbers(open.page, "pipelines", {
         trained: adapter,
-        "memory-rlhf": 4 * (3 * parameters + adapter + 2 * 3 * adapter),
+        // A copy of the policy, of the reward model and of the value model; adapters of two, with a gradient and two moments.
+        "memory-rlhf": 4 * (3 * parameters + 2 * 4 * adapter),
         "memory-dpo": 4 * (parameters + 4 * adapter),
       });
     });

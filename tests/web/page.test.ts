@@ -62,6 +62,51 @@ describe.skipIf(browserMissing)(`the explanation as a page${whyNoBrowser}`, () =
     await open.page.locator("#train-heading:target").waitFor();
   });
 
+  it.each([
+    ["index.html", "Direct Preference Optimization, computed live"],
+    ["source.html", "src/objectives/dpo.ts · preftune"],
+    ["dashboard.html", "Runs · preftune"],
+  ])("says on %s what it is, to a tab, a card and a browser's frame", async (path, title) => {
+    await using open = await openPage(await browser(), { path, colorScheme: "dark" });
+    await expect.poll(() => open.page.title()).toBe(title);
+    const { head, paper } = await open.page.evaluate(() => ({
+      head: Object.fromEntries(
+        [...document.querySelectorAll("meta")].map((meta) => [
+          `${meta.name || meta.getAttribute("property")} ${meta.media}`.trim(),
+          meta.content,
+        ]),
+      ),
+      paper: getComputedStyle(document.documentElement).backgroundColor,
+    }));
+    expect(head["og:description"]).toBe(head.description);
+    expect(head["og:title"]).toMatch(/preftune|Direct Preference Optimization/);
+    const channels = head["theme-color (prefers-color-scheme: dark)"]!.match(/\w\w/g)!.map((hex) => Number(`0x${hex}`));
+    expect(`rgb(${channels.join(", ")})`).toBe(paper);
+    expect(await open.page.locator("link[rel=icon]").getAttribute("href")).toBe("./icon.svg");
+  });
+
+  it("says what it lacks where scripts don't run", async () => {
+    await using open = await openPage(await browser(), { javaScriptEnabled: false });
+    expect(await open.page.locator("body").innerText()).toContain("JavaScript, which does not run here");
+  });
+
+  it("shows its drawings and which button is pressed where a reader has chosen all colours", async () => {
+    await using open = await openPage(await browser(), { forcedColors: "active" });
+    await settled(open.page);
+    const background = (selector: string) =>
+      open.page
+        .locator(selector)
+        .first()
+        .evaluate((element) => getComputedStyle(element).backgroundColor);
+    const paper = await background("html");
+    for (const drawn of ["#pipelines .weights", "#bradley-terry .a", "#tilt .optimum .fill", "#tilt .handle"]) {
+      expect(await background(drawn)).not.toBe(paper);
+    }
+    expect(await background("#pipelines [aria-pressed=true]")).not.toBe(
+      await background("#pipelines [aria-pressed=false]"),
+    );
+  });
+
   it("works under any path", async () => {
     await using open = await openPage(await browser(), { under: "/some/where/" });
     await settled(open.page);

@@ -1,6 +1,7 @@
 /**
  * What the two pipelines hold and compute, counted for real models. Sizes come from the library's own model families; a
- * product of a weight with a token's value is one multiplication and one addition, and going backward costs two products more, for the value and for the weight, or one where the weight is frozen.
+ * product of a weight with a token's value is one multiplication and one addition, and going backward costs two products
+ * more, for the value and for the weight, or one where the weight is frozen.
  */
 
 import type { JsonObject } from "../../../src/checkpoints/checkpoint.ts";
@@ -103,7 +104,7 @@ export function ppo(sizes: Sizes, tuning: Tuning, { prompts, promptTokens, answe
     held: [
       ...policyAndReference(sizes, tuning),
       { name: "reward model", weights: bytes(sizes.parameters), training: 0 },
-      { name: "value model", weights: bytes(sizes.parameters), training: trainingBytes(sizes) },
+      { ...trainedNetwork(sizes, tuning), name: "value model" },
     ],
     work: [
       { name: "write an answer to each prompt", forward: all, backward: 0, oneByOne: answerTokens },
@@ -131,15 +132,18 @@ export function dpo(sizes: Sizes, tuning: Tuning, { prompts, promptTokens, answe
 
 /** With LoRA the reference is the policy with its adapter left out: no second copy. */
 function policyAndReference(sizes: Sizes, tuning: Tuning): Held[] {
-  const adapter = tuning === "lora" ? bytes(sizes.trained) : 0;
   return [
-    { name: "policy", weights: bytes(sizes.parameters) + adapter, training: trainingBytes(sizes) },
+    { ...trainedNetwork(sizes, tuning), name: "policy" },
     { name: "reference", weights: tuning === "lora" ? 0 : bytes(sizes.parameters), training: 0 },
   ];
 }
 
+function trainedNetwork({ parameters, trained }: Sizes, tuning: Tuning): Omit<Held, "name"> {
+  const adapter = tuning === "lora" ? trained : 0;
+  return { weights: bytes(parameters + adapter), training: bytes((1 + MOMENTS) * trained) };
+}
+
 const bytes = (numbers: number): number => FLOAT_BYTES * numbers;
-const trainingBytes = ({ trained }: Sizes): number => bytes((1 + MOMENTS) * trained);
 
 export function totalBytes({ held }: Pipeline): number {
   return held.reduce((total, { weights, training }) => total + weights + training, 0);

@@ -19,6 +19,7 @@ export function colour(variable: string): string {
   const known = resolved.get(variable);
   if (known !== undefined) return known;
   const probe = document.createElement("span");
+  probe.className = "drawn";
   probe.style.color = `var(${variable})`;
   document.body.append(probe);
   const { color } = getComputedStyle(probe);
