@@ -13,6 +13,7 @@ import { type DeriveOptions, examplesFrom, type Needs, promptFrom } from "./deri
 import { DropFilter, type DropOptions, type KnownRows } from "./drop.ts";
 import type { Content, Example, RowOrigin, TokenizedExample } from "./example.ts";
 import type { Row } from "./fields.ts";
+import { nameOf } from "./files/standard-input.ts";
 import type { RawValue } from "./files/text-rows.ts";
 import { Ledger } from "./ledger.ts";
 import { type MixtureOptions, mix } from "./mixture.ts";
@@ -20,7 +21,7 @@ import { RowProblem, rowError } from "./problem.ts";
 import { contradictions } from "./repeats.ts";
 import { detectShape, ShapeReader } from "./shapes/registry.ts";
 import type { Reading } from "./shapes/shape.ts";
-import { conversationally, type TokenizeOptions, tokenizeRow, type VisitedExample } from "./tokenize.ts";
+import { conversationally, refuseEndless, type TokenizeOptions, tokenizeRow, type VisitedExample } from "./tokenize.ts";
 
 /** Rows that are ready to be read. */
 export interface OpenSource {
@@ -158,6 +159,7 @@ export async function promptsOf(
   const ledger = new Ledger(sources);
   const found = await collect(sources, options, ledger, ({ reading, row, origin }) => {
     const { prompt: content, tools } = promptFrom(reading, row, options);
+    refuseEndless(content, "prompt too long");
     const prompt = conversationally(() => promptIds(options.tokenizer, content, { ...options, tools }));
     if (prompt.length === 0) throw new RowProblem("empty prompt", "the prompt has no tokens");
     return { origin, content, prompt };
@@ -195,8 +197,10 @@ async function collect<T>(
 }
 
 function noRows(what: string, ledger: Ledger): DataError {
-  const { read, droppedBy } = ledger.toJSON();
-  const isText = read > 0 && droppedBy["not JSON"]?.count === read;
+  const { files, read, droppedBy } = ledger.toJSON();
+  if (read === 0)
+    return new DataError(`${what}: there are none in ${files.map(nameOf).join(", ")}. Give another file.`);
+  const isText = droppedBy["not JSON"]?.count === read && !droppedBy["not JSON"].example?.includes("(it starts with {");
   const remedy = isText
     ? 'Make JSON of the lines, as in {"text": "..."} for preftune sft, or give another file'
     : "Mend the rows, or give another file";

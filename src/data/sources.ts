@@ -9,6 +9,7 @@ import { globSync } from "tinyglobby";
 import { ConfigError, DataError } from "../errors.ts";
 import { parseColumns } from "./columns.ts";
 import type { OpenSource } from "./examples.ts";
+import { onPath } from "./files/file-error.ts";
 import { readRows } from "./files/read.ts";
 import { nameOf, STDIN } from "./files/standard-input.ts";
 import { shapeNamed } from "./shapes/registry.ts";
@@ -65,7 +66,7 @@ export function refuseWeights(given: string | readonly GivenSource[], flag: stri
 
 function parseSource(given: GivenSource): Exclude<GivenSource, string> {
   if (typeof given !== "string") return given;
-  const [, path, weight] = /^(.+):(\d+\.?\d*|\.\d+)$/s.exec(given) ?? [];
+  const [, path, weight] = /^(.+):(-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(given) ?? [];
   if (path === undefined || existsSync(given)) return { path: given };
   if (Number(weight) > 0) return { path, weight: Number(weight) };
   throw new ConfigError(`${given}: a source's weight must be above 0. Leave the source out if none of it is wanted.`);
@@ -108,7 +109,7 @@ const descriptions = /^(?:dataset_infos?|dataset_dict|state|metadata|croissant)\
 
 function filesOf(path: string): readonly string[] {
   if (path === STDIN) return [path];
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = onPath(path, () => statSync(path, { throwIfNoEntry: false }));
   if (found?.isDirectory()) return filesIn(path);
   if (found || !/[*?[\]{}]/.test(path)) return [path];
   const matches = globSync(path, { absolute: isAbsolute(path), expandDirectories: false }).sort();
@@ -118,10 +119,10 @@ function filesOf(path: string): readonly string[] {
 
 /** A folder's own files of rows, in the order of their names. Throws DataError for one that has none, or several splits. */
 function filesIn(folder: string): readonly string[] {
-  const names = readdirSync(folder).filter((name) => !name.startsWith("."));
+  const names = onPath(folder, () => readdirSync(folder)).filter((name) => !name.startsWith("."));
   const files = names.filter((name) => rowFile.test(name) && !descriptions.test(name)).sort();
   if (files.length === 0) {
-    const inner = names.find((name) => statSync(join(folder, name)).isDirectory());
+    const inner = names.find((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory());
     const hint =
       inner === undefined ? "" : ` It has the folder ${inner}: name that, or a glob such as ${folder}/**/*.parquet.`;
     throw new DataError(`${folder}: the folder has no files of rows (JSONL, JSON, CSV, TSV, Parquet).${hint}`);

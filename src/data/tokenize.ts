@@ -9,6 +9,7 @@ import type { DeriveOptions, Needs } from "./derive.ts";
 import { type Content, describeOrigin, type Example, type RowOrigin, type TokenizedExample } from "./example.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Cause, RowProblem } from "./problem.ts";
+import { wordsOf } from "./repeats.ts";
 import { type LengthLimits, shorten, type Truncation, tooLong } from "./truncate.ts";
 
 /** Which tokens are learned: of a text (texts.ts), or of a completion of several turns (boundary.ts). */
@@ -31,6 +32,23 @@ export interface VisitedExample {
   /** Its tokens within the limits, and for what it was cut. */
   readonly tokenized: TokenizedExample;
   readonly cut: readonly Cause[];
+}
+
+/**
+ * Characters of a text that are tokenized. A tokenizer takes up to a kilobyte and some microseconds a character, so that a file which
+ * has become one row would take all memory; a context of 131,072 tokens is about half of this.
+ */
+const MOST_CHARACTERS = 2 ** 20;
+
+/** Throws RowProblem for a text that is too long for a tokenizer. */
+export function refuseEndless(content: Content, cause: "prompt too long" | "completion too long"): void {
+  const { length } = wordsOf(content);
+  if (length <= MOST_CHARACTERS) return;
+  const which = cause === "prompt too long" ? "the prompt" : "a completion";
+  throw new RowProblem(
+    cause,
+    `${which} has ${length} characters, of at most ${MOST_CHARACTERS}: part it into several rows`,
+  );
 }
 
 /** The examples of one row in token ids: all of them, or none with the reason. */
@@ -66,6 +84,8 @@ function tokenizeExample(
   rows: Needs["rows"],
   { tokenizer, chat, score }: TokenizeOptions,
 ): TokenizedText {
+  refuseEndless(prompt, "prompt too long");
+  for (const completion of completions) refuseEndless(completion, "completion too long");
   // Of texts, `score` says which example is made of a row.
   const turns = rows !== "texts" && score === "last" ? "last" : "all";
   const text = conversationally(() =>

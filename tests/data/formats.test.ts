@@ -144,6 +144,16 @@ describe("Zstandard", () => {
     expect(await values(`${goldenFolder}${name}.jsonl.zst`)).toEqual(golden("pairs.json"));
   });
 
+  test("after a frame of something else, as pzstd begins", async () => {
+    const frame = [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4];
+    const data = readFileSync(`${goldenFolder}one-frame.jsonl.zst`);
+    expect(await values(write("skipped.zst", Buffer.from([...frame, ...frame, ...data])))).toEqual(
+      golden("pairs.json"),
+    );
+    const wide = Buffer.from([...frame, 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0, 0, 0]);
+    expect(await refusal(readAll(write("skipped-wide.zst", wide)))).toMatch("a window of more than 128 MiB");
+  });
+
   test("that is cut off or damaged is refused", async () => {
     const whole = readFileSync(`${goldenFolder}streamed.jsonl.zst`);
     expect(await refusal(readAll(write("cut.zst", whole.subarray(0, -20))))).toMatch(

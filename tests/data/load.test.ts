@@ -173,6 +173,39 @@ describe("rows that can be read but not used", () => {
   });
 });
 
+describe("a file without rows to use is refused", () => {
+  test("as empty where it has none at all", async () => {
+    const message = "No row can be used: there are none in none.json. Give another file.";
+    expect(await refusal(load([], { files: write("none.json", "[]") }))).toBe(message);
+  });
+
+  test("as text to be made JSON of, unless it is nearly JSON", async () => {
+    const refused = (text: string) => refusal(load([], { files: write("rows.txt", text), onBadRow: "drop" }));
+    expect(await refused("Once upon a time")).toMatch(/^No row can be used\. Make JSON of the lines/);
+    expect(await refused("{'prompt': 'Q'}")).toMatch(/^No row can be used\. Mend the rows/);
+  });
+
+  test("with a prompt that is null, which is not one that is missing", async () => {
+    expect(await refusal(load([{ ...pair("Q", "A", "B"), prompt: null }]))).toContain("the field `prompt` is null");
+  });
+});
+
+test("a row of a million characters is dropped before a tokenizer takes all memory for it", async () => {
+  const endless = "x".repeat(2 ** 20 + 1);
+  const rows = [pair(endless, "A", "B"), pair("Q", endless, "B"), pair("Q", "A", "B")];
+  const { examples, ledger } = await load(rows);
+  expect(examples.map(({ origin }) => origin.line)).toEqual([3]);
+  expect(ledger.toJSON().droppedBy).toMatchObject({
+    "prompt too long": {
+      count: 1,
+      example: "the prompt has 1048577 characters, of at most 1048576: part it into several rows",
+    },
+    "completion too long": { count: 1 },
+  });
+  const settings = { files: jsonl("endless.jsonl", rows), tokenizer: bytes };
+  expect((await loadPrompts(settings)).prompts.map(({ origin }) => origin.line)).toEqual([2, 3]);
+});
+
 describe("labelled completions", () => {
   const labelled = (prompt: string, completion: string, label: boolean) => ({ prompt, completion, label });
 

@@ -179,6 +179,22 @@ describe("a file that holds no rows is refused with what it is", () => {
     );
   });
 
+  test.each([
+    [
+      "a Git LFS pointer, which says where the file is: get that by git lfs pull",
+      "version https://git-lfs.github.com/spec/v1\n",
+    ],
+    ["a web page: download the file that it shows", "<!doctype html><title>Not found</title>"],
+    ["packed by bzip2: unpack it", "BZh91AY&SY"],
+  ])("what is %s", async (kind, content) => {
+    expect(await refusal(readAll(write("other", content)))).toContain(`other is ${kind}. Give a file of JSON lines`);
+  });
+
+  test("one JSON object over several lines", async () => {
+    const object = JSON.stringify({ data: [{ prompt: "Q" }] }, null, 2);
+    expect(await refusal(readAll(write("object.json", `\n${object}`)))).toMatchInlineSnapshot(`"object.json is one JSON object over several lines. Give its rows as an array, [{...}, {...}], or each on a line of its own."`);
+  });
+
   test("other bytes", async () => {
     expect(await refusal(readAll(write("bytes", Uint8Array.from([1, 2, 3, 0, 5]))))).toMatchInlineSnapshot(
       `"bytes is a binary file. Give a file of JSON lines, one JSON array, CSV, TSV or Parquet; text in UTF-8, packed by gzip or Zstandard or not."`,

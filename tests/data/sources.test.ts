@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { dataShape, type GivenSource } from "../../src/data/source-settings.ts";
@@ -15,6 +15,8 @@ write("plain.jsonl", "x");
 write("outer/inner/a.jsonl", "x");
 write("odd:0.5", "x");
 write("[x].jsonl", "x");
+symlinkSync("loop.jsonl", join(folder, "loop.jsonl"));
+symlinkSync("nowhere", join(folder, "none", "broken"));
 
 const at = (name: string) => join(folder, name);
 const short = (path: string) => withoutFolder(path, folder);
@@ -58,6 +60,7 @@ describe("a source", () => {
       ["plain", ["plain.jsonl"], 0.25],
       ["many", ["many/a.csv.gz", "many/b.jsonl"], 2],
     ]);
+    expect(await open(`${at("plain.jsonl")}:1e-3`)).toEqual([["plain", ["plain.jsonl"], 0.001]]);
   });
 
   test("has another name than all others", async () => {
@@ -95,6 +98,9 @@ describe("what can't be is refused", () => {
     [[at("*.tsv")], "*.tsv: no file has a name like that. Check the path."],
     [["a:1", "b"], "a has a weight and b has none. Give every source one, as in b:0.5, or none."],
     [["a:0"], "a:0: a source's weight must be above 0."],
+    [["a:-0.5"], "a:-0.5: a source's weight must be above 0."],
+    [[at("loop.jsonl")], "loop.jsonl: it is a link that leads to itself. Name the file itself."],
+    [[`a${"a".repeat(5000)}`], "aaa...: no file has so long a name. Check the path."],
     [["-", "-"], "- is given twice, and standard input can be read once."],
   ])("%j", async (given, message) => {
     expect(await refusal(...(given as string[]))).toContain(message);

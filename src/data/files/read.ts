@@ -8,7 +8,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { startsWith } from "./bytes.ts";
 import { parquetRows } from "./parquet.ts";
 import { STDIN } from "./standard-input.ts";
-import { longestMagic, parquetMagic, type RawValue, textRows } from "./text-rows.ts";
+import { parquetMagic, type RawValue, textRows } from "./text-rows.ts";
 import { unpackedChunks } from "./unpack.ts";
 
 /** Yields a file's rows in order. Throws DataError for a file that is missing, empty, damaged or of another kind. */
@@ -28,8 +28,8 @@ function isParquet(path: string): boolean {
     return false; // Reading it says why it can't be opened.
   }
   try {
-    const head = new Uint8Array(longestMagic);
-    return readSync(descriptor, head, 0, longestMagic, 0) === longestMagic && startsWith(head, parquetMagic);
+    const head = new Uint8Array(parquetMagic.length);
+    return readSync(descriptor, head, 0, head.length, 0) === head.length && startsWith(head, parquetMagic);
   } finally {
     closeSync(descriptor);
   }

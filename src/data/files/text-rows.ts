@@ -46,10 +46,15 @@ function readerFor(path: string, start: Uint8Array): TextReader {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   if (delimiter === undefined) {
     const isArray = first === 0x5b;
+    let isFirst = true;
     const origin = (line: number): RowOrigin => ({ file, line, ...(isArray && { unit: "element" as const }) });
     return {
       splitter: isArray ? arraySplitter(file) : lineSplitter(file),
-      rows: ({ number, bytes }) => [{ origin: origin(number), ...parseJson(bytes, decoder) }],
+      rows: ({ number, bytes }) => {
+        if (isFirst && !isArray) refuseOneObject(file, bytes);
+        isFirst = false;
+        return [{ origin: origin(number), ...parseJson(bytes, decoder) }];
+      },
     };
   }
   let head: readonly string[] | undefined;
@@ -69,6 +74,14 @@ function readerFor(path: string, start: Uint8Array): TextReader {
       }
     },
   };
+}
+
+/** A line that only opens an object is one of an object that is written over many. */
+function refuseOneObject(file: string, firstLine: Uint8Array): void {
+  if (latin1(firstLine).trim() !== "{") return;
+  throw new DataError(
+    `${file} is one JSON object over several lines. Give its rows as an array, [{...}, {...}], or each on a line of its own.`,
+  );
 }
 
 /** What stands between a row's cells; undefined for JSON. */
@@ -153,7 +166,7 @@ async function* textChunks(
     }
     head = joined([head, chunk]);
     if (head.length < longestMagic) continue;
-    refuseBinary(file, head);
+    refuseOtherKinds(file, head);
     const text = withoutByteOrderMark(head);
     if (text.every(isSpace)) {
       refuseEndlessSpace(file, head);
@@ -163,7 +176,7 @@ async function* textChunks(
     head = undefined;
   }
   if (head === undefined) return;
-  refuseBinary(file, head);
+  refuseOtherKinds(file, head);
   const text = withoutByteOrderMark(head);
   if (text.every(isSpace)) throw new DataError(`${file} is empty. Give ${fileKinds}.`);
   yield text;
@@ -180,20 +193,30 @@ function refuseEndlessSpace(file: string, head: Uint8Array): void {
 const fileKinds = "a file of JSON lines, one JSON array, CSV, TSV or Parquet";
 export const parquetMagic = [0x50, 0x41, 0x52, 0x31];
 
-/** Files that people take for text, by their first bytes. */
-const binaryKinds: readonly (readonly [string, readonly number[]])[] = [
+/** Files that people take for rows, by their first bytes. */
+const otherKinds: readonly (readonly [string, readonly number[]])[] = [
   ["a packed Parquet file, or one from standard input: give the Parquet file itself", parquetMagic],
   ["a zip archive", [0x50, 0x4b, 0x03, 0x04]],
   ["an Arrow file", [0x41, 0x52, 0x52, 0x4f]],
+  ["packed by bzip2: unpack it", codes("BZh")],
+  ["packed by xz: unpack it", [0xfd, 0x37, 0x7a, 0x58]],
+  ["a Git LFS pointer, which says where the file is: get that by git lfs pull", codes("version https://git-lfs")],
+  ["a web page: download the file that it shows", codes("<!DOCTYPE")],
+  ["a web page: download the file that it shows", codes("<!doctype")],
+  ["a web page: download the file that it shows", codes("<html")],
   ["UTF-16 text", [0xff, 0xfe]],
   ["UTF-16 text", [0xfe, 0xff]],
 ];
 
-/** Bytes that are needed to tell a file's kind. */
-export const longestMagic = 4;
+function codes(text: string): number[] {
+  return Array.from(text, (character) => character.charCodeAt(0));
+}
 
-function refuseBinary(file: string, head: Uint8Array): void {
-  const kind = binaryKinds.find(([, magic]) => startsWith(head, magic));
+/** Bytes that are needed to tell a file's kind. */
+const longestMagic = Math.max(...otherKinds.map(([, magic]) => magic.length));
+
+function refuseOtherKinds(file: string, head: Uint8Array): void {
+  const kind = otherKinds.find(([, magic]) => startsWith(head, magic));
   const isBinary = kind !== undefined || head.includes(0);
   if (!isBinary) return;
   throw new DataError(

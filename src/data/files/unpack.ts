@@ -7,8 +7,9 @@ import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
-import { DataError } from "../../errors.ts";
+import type { DataError } from "../../errors.ts";
 import { startsWith } from "./bytes.ts";
+import { fileError } from "./file-error.ts";
 import { nameOf, STDIN } from "./standard-input.ts";
 
 /** Yields the bytes in order. Throws DataError for a file that is missing or damaged. */
@@ -18,12 +19,12 @@ export async function* unpackedChunks(path: string): AsyncGenerator<Uint8Array> 
     const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
     const { value: first, done } = await chunks.next();
     if (done) return;
-    if (startsWith(first, ZSTD_MAGIC)) yield* unpackZstandard(prepend(first, chunks));
+    if (startsWith(first, ZSTD_MAGIC) || isSkippableFrame(first)) yield* unpackZstandard(prepend(first, chunks));
     // The pipeline passes every failure on to the stream that is read here.
     else if (startsWith(first, GZIP_MAGIC)) yield* pipeline(prepend(first, chunks), createGunzip(), () => {});
     else yield* prepend(first, chunks);
   } catch (error) {
-    throw fileError(nameOf(path), error as NodeJS.ErrnoException);
+    throw unreadable(nameOf(path), error as NodeJS.ErrnoException);
   } finally {
     source.destroy();
   }
@@ -31,6 +32,11 @@ export async function* unpackedChunks(path: string): AsyncGenerator<Uint8Array> 
 
 const GZIP_MAGIC = [0x1f, 0x8b];
 const ZSTD_MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
+
+/** RFC 8878, section 3.1.2: sixteen magic numbers of frames for anything but data, with which pzstd begins. */
+function isSkippableFrame(bytes: Uint8Array): boolean {
+  return bytes.length >= 8 && bytes[0]! >> 4 === 5 && startsWith(bytes.subarray(1), [0x2a, 0x4d, 0x18]);
+}
 
 /** One chunk, then the others: a pipe can't be read twice, so its kind is told from the chunk at hand. */
 async function* prepend(first: Uint8Array, others: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -67,8 +73,11 @@ async function* unpackZstandard(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
   yield* push(new Uint8Array(0), true);
 }
 
-/** RFC 8878, section 3.1.1.1: what the first frame asks a decoder to keep. */
-function refuseLargeWindow(frame: Uint8Array): void {
+/** RFC 8878, section 3.1.1.1: what the first frame of data asks a decoder to keep. */
+function refuseLargeWindow(frames: Uint8Array): void {
+  let frame = frames;
+  while (isSkippableFrame(frame))
+    frame = frame.subarray(8 + new DataView(frame.buffer, frame.byteOffset).getUint32(4, true));
   if (windowSize(frame) <= MAX_ZSTD_WINDOW) return;
   throw new DamagedZstandard("it asks for a window of more than 128 MiB: pack it without --long");
 }
@@ -83,14 +92,11 @@ function windowSize(frame: Uint8Array): number {
   return bytes.reduceRight((size, byte) => size * 256 + byte, 0);
 }
 
-function fileError(name: string, error: NodeJS.ErrnoException): DataError {
-  const { code = "", message } = error;
-  const reasons: Record<string, string> = {
-    ENOENT: "there is no such file. Check the path",
-    EISDIR: "it is a folder. Name the preference file in it",
-    EACCES: "it may not be read. Check its permissions",
-  };
-  const damaged = code.startsWith("Z_") ? "gzip" : error instanceof DamagedZstandard ? "Zstandard" : undefined;
-  const reason = damaged && `the ${damaged} data is damaged or cut off (${message}). Get the file again`;
-  return new DataError(`${name}: ${reasons[code] ?? reason ?? `it can't be read (${message})`}.`, { cause: error });
+function unreadable(name: string, error: NodeJS.ErrnoException): DataError {
+  const damaged = error.code?.startsWith("Z_") ? "gzip" : error instanceof DamagedZstandard ? "Zstandard" : undefined;
+  return fileError(
+    name,
+    error,
+    damaged && `the ${damaged} data is damaged or cut off (${error.message}). Get the file again`,
+  );
 }

@@ -41,7 +41,9 @@ function splitPair(prompt: Content | undefined, chosen: Content, rejected: Conte
     if (typeof chosen !== "string") return splitConversations(chosen, rejected as readonly Message[]);
     throw new RowProblem(
       "no common prompt",
-      `the row has no \`prompt\` (it has ${excerpt(Object.keys(row).join(", "), 120)}): if another column is, name it, as in --columns prompt=question`,
+      "prompt" in row
+        ? "the field `prompt` is null, and `chosen` and `rejected` are texts, which share no turns"
+        : `the row has no \`prompt\` (it has ${excerpt(Object.keys(row).join(", "), 120)}): if another column is, name it, as in --columns prompt=question`,
     );
   }
   if (typeof prompt === "string" && typeof chosen !== "string") {
