@@ -12,7 +12,7 @@ import { refuseWeights } from "../data/sources.ts";
 import { limitsOf } from "../data/truncate.ts";
 import { DataError } from "../errors.ts";
 import { datasetFinder, type HubOptions } from "../hub/index.ts";
-import { rotaryInputValues } from "../models/index.ts";
+import { refuseUnknownTokens, rotaryInputValues } from "../models/index.ts";
 import { parseSettings } from "../parse-settings.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { trainingShape } from "../training/config.ts";
@@ -122,6 +122,7 @@ async function scoreWith(
     tokenizer,
     ...limits,
   });
+  refuseUnknownTokens(model, examples);
   const summary = { pairs: examples.length, ledger };
   onStart?.(summary);
   const { parameters, weights } = await load();

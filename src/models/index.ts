@@ -54,4 +54,5 @@ export type { LanguageModel, ScoreKind } from "./model.ts";
 export { checkpointParameters } from "./parameters.ts";
 export { refuseLanguageModel, refuseRewardModel } from "./reward.ts";
 export { withRewardHead } from "./reward-head.ts";
+export { refuseUnknown, refuseUnknownTokens } from "./vocabulary.ts";
 export { loadWeights, rotaryInputValues, type Weights } from "./weights.ts";

@@ -55,7 +55,8 @@ export class Generator implements AsyncDisposable {
 
   /**
    * Continues each prompt, given as token ids; the results are in the prompts' order. Give a prompt several times for several
-   * samples. Throws ConfigError for an option out of range, DataError for a prompt without tokens or longer than the model allows.
+   * samples. Throws ConfigError for an option out of range, DataError for a prompt without tokens, longer than the model allows, or of
+   * tokens that it does not know.
    */
   async generate(prompts: readonly ArrayLike<number>[], options: GenerateOptions): Promise<Generation[]> {
     const session = new Session(this.model, this.program, this.weights, prompts, settle(options));

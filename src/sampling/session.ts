@@ -7,7 +7,7 @@
  */
 
 import { CheckpointError, DataError } from "../errors.ts";
-import { type LanguageModel, rotaryInputValues, type Weights } from "../models/index.ts";
+import { type LanguageModel, refuseUnknown, rotaryInputValues, type Weights } from "../models/index.ts";
 import { Random } from "../random.ts";
 import type { Executable, Value } from "../runtime/runtime.ts";
 import { type CacheRow, KeyValueCache } from "./cache.ts";
@@ -79,7 +79,7 @@ export class Session {
   /** Owners whose cached rows are needed. */
   private readonly live = new Set<number>();
 
-  /** Throws DataError for a prompt without tokens or longer than the model allows. */
+  /** Throws DataError for a prompt without tokens, longer than the model allows, or of tokens that it does not know. */
   constructor(
     model: LanguageModel,
     program: Executable,
@@ -119,6 +119,7 @@ export class Session {
           `Prompt ${index + 1} has ${tokens.length} tokens, but the model allows ${maxPositions}. Shorten it.`,
         );
       }
+      refuseUnknown(this.model, tokens, `Prompt ${index + 1}`);
       const limit = Math.min(maxNewTokens, maxPositions - tokens.length);
       if (limit === 0) {
         this.results[index] = { tokens: [], reason: "length", logps: [] };

@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { TokenizedExample } from "../data/example.ts";
 import { conflictsAmong } from "../diagnostics/conflicts.ts";
+import { refuseUnknownTokens } from "../models/index.ts";
 import { parameterCount } from "../models/weights.ts";
 import type { Objective } from "../objectives/index.ts";
 import { interpreter } from "../runtime/interpreter.ts";
@@ -108,6 +109,7 @@ export class RunLoop implements AsyncDisposable {
   static async open(options: LoopOptions, step: Program): Promise<RunLoop> {
     const { policy, objective, config, train, held, regularization } = options;
     const examples = [train, held, regularization].flatMap((loaded) => loaded?.examples ?? []);
+    refuseUnknownTokens(policy.model, examples);
     const answered = Sampler.longest((held ?? train).examples, config);
     const longest = positionsNeeded(objective, examples, Math.min(config.maxLength, policy.model.maxPositions));
     const maxPositions = Math.max(longest, Math.min(answered, policy.model.maxPositions));

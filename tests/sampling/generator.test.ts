@@ -193,6 +193,9 @@ describe("what can't be done is refused", () => {
     expect(await messageOf(randomPrompt(1025, 1), {})).toMatchInlineSnapshot(
       `"DataError: Prompt 2 has 1025 tokens, but the model allows 1024. Shorten it."`,
     );
+    expect(await messageOf([0, tiny.vocabularySize], {})).toMatch(
+      `DataError: Prompt 2 has the token ${tiny.vocabularySize}, but the model knows ${tiny.vocabularySize} tokens`,
+    );
   });
 
   test("options out of range", async () => {
