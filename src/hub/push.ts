@@ -1,7 +1,7 @@
 /** A folder to the hub, as one commit to a model's repository, which is made where there is none. */
 
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ConfigError, HubError } from "../errors.ts";
 import { parseReference } from "./reference.ts";
@@ -39,7 +39,7 @@ export async function pushFolder({ repo, folder, title, texts = {}, ...options }
   }
   return await stoppable(repo, session, async () => {
     await makeRepository(session, subject, options.private);
-    const names = new Set([...readdirSync(folder), ...Object.keys(texts)]);
+    const names = new Set([...filesIn(folder), ...Object.keys(texts)]);
     const files = [...names].map((path): Addition => {
       const text = texts[path] === undefined ? undefined : new Blob([texts[path]]);
       const file = join(folder, path);
@@ -52,6 +52,12 @@ export async function pushFolder({ repo, folder, title, texts = {}, ...options }
     });
     return { page: pageOf(session, subject), commit: await commitFiles(session, subject, title, files) };
   });
+}
+
+/** Paths of the files in a folder and its folders, with slashes. */
+function filesIn(folder: string): string[] {
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return paths.filter((path) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile()).map((path) => path.split(sep).join("/"));
 }
 
 function targetOf(repo: string): Subject {

@@ -66,6 +66,21 @@ describe("a folder", () => {
     expect(setup.hub.accessOf("me/hidden")).toBe("private");
   });
 
+  test("goes with the folders in it", async () => {
+    mkdirSync(join(folder, "figures", "empty"), { recursive: true });
+    writeFileSync(join(folder, "figures", "loss.svg"), "<svg/>");
+    await push("me/tuned");
+    expect(Object.keys(setup.hub.pushed[0]!.files).toSorted()).toEqual([
+      "README.md",
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "figures/loss.svg",
+    ]);
+    const done = setup.events.flatMap((event) => (event.kind === "progress" ? event.done : []));
+    expect(done).toEqual(done.toSorted((a, b) => a - b));
+    expect(setup.events.at(-1)).toMatchObject({ files: 4, total: 5000 + 6 + 2 + 6, done: 5000 + 6 + 2 + 6 });
+  });
+
   test("is sent again where the hub is busy", async () => {
     setup.hub.fail(/create/, { status: 503 });
     setup.hub.fail(/preupload/, { status: 429, headers: { "retry-after": "0" } });
