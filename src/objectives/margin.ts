@@ -49,7 +49,7 @@ export function marginObjective<Shape extends z.ZodRawShape = Record<never, neve
     options: { ...marginOptions, ...options } as Shape & MarginOptions,
     check: (settings) => {
       checkDivergence(settings as unknown as MarginSettings);
-      checkOffset(settings as unknown as MarginSettings);
+      checkMargin(settings as unknown as MarginSettings);
     },
     columns: (settings) => offsetColumn(settings as unknown as MarginSettings),
     loss: (pair, settings) => loss(scaledMargin(pair, settings as unknown as MarginSettings), settings),
@@ -66,8 +66,13 @@ function scaledMargin(pair: PairInputs, settings: MarginSettings): Tensor {
   return offset === undefined ? scaled : sub(scaled, mul(offsetAlpha, pair.columns[offset]!));
 }
 
-/** Throws ConfigError for a scale of an offset that is not asked for. */
-function checkOffset({ offsetAlpha, offsetScale }: MarginSettings): void {
+/** Throws ConfigError for a penalty against a reference that is left out, and for a scale of an offset that is not asked for. */
+function checkMargin({ dpopLambda, referenceFree, offsetAlpha, offsetScale }: MarginSettings): void {
+  if (dpopLambda > 0 && referenceFree) {
+    throw new ConfigError(
+      "--dpop-lambda holds the chosen completion at the reference, which --reference-free leaves out. Leave out one of them; --rpo-alpha holds its likelihood up without a reference.",
+    );
+  }
   if (offsetAlpha > 0 || offsetScale === "linear") return;
   throw new ConfigError(
     "--offset-scale log has no effect without --offset-alpha, which says how much of a row's margin is asked for. Give that, or leave it out.",

@@ -157,6 +157,14 @@ describe("DPO-positive", () => {
     },
   );
 
+  it("is refused without a reference, to which the chosen completion would be held", () => {
+    for (const name of overMargins) {
+      expect(() => loss(name, { dpopLambda: 5, referenceFree: true })).toThrow(
+        "--dpop-lambda holds the chosen completion at the reference, which --reference-free leaves out. Leave out one of them; --rpo-alpha holds its likelihood up without a reference.",
+      );
+    }
+  });
+
   it("pulls the chosen completion up by 1 + lambda as much as the rejected down, once it is", async () => {
     const worse: Pair = { policy: [-6, -9], reference: [-5, -7], lengths: [3, 3] };
     const { losses, gradient } = await evaluatePairs(loss("sigmoid", { dpopLambda: 5 }), [worse]);
