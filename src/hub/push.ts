@@ -57,7 +57,9 @@ export async function pushFolder({ repo, folder, title, texts = {}, ...options }
 /** Paths of the files in a folder and its folders, with slashes. */
 function filesIn(folder: string): string[] {
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  return paths.filter((path) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile()).map((path) => path.split(sep).join("/"));
+  return paths
+    .filter((path) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile())
+    .map((path) => path.split(sep).join("/"));
 }
 
 function targetOf(repo: string): Subject {
