@@ -4,32 +4,21 @@
 // Besides the clock it tells the processor's time a step, which other programs on the machine disturb less: on one thread that is
 // how long a step takes on an idle machine.
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { build, preview } from "vite";
+import { preview } from "vite";
+import { bundlePage, executablePath, GRAPHICS, whereSought } from "./page.js";
 import { beside, flags } from "./support.js";
 
-const ROOT = beside("../");
 const { steps, ...given } = flags({ steps: 5, threads: "1,2", webgpu: false });
 const isolation = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+if (executablePath === undefined) throw new Error(`There is no Chromium ${whereSought}.`);
 
-const folder = mkdtempSync(join(tmpdir(), "preftune-bench-"));
-await build({
-  configFile: false,
-  root: ROOT,
-  logLevel: "error",
-  publicDir: false,
-  build: {
-    outDir: folder,
-    target: "es2023",
-    rolldownOptions: { input: join(ROOT, "tests/browser/page.ts"), output: { entryFileNames: "page.js" } },
-  },
-});
-writeFileSync(join(folder, "index.html"), '<!doctype html><script type="module" src="page.js"></script>');
-cpSync(join(ROOT, "node_modules/onnxruntime-web/dist"), join(folder, "engine"), { recursive: true });
-cpSync(join(ROOT, "examples/film-reviews"), join(folder, "film-reviews"), { recursive: true });
+const folder = await bundlePage("tests/browser/page.ts");
+cpSync(beside("../node_modules/onnxruntime-web/dist"), join(folder, "engine"), { recursive: true });
+cpSync(beside("../examples/film-reviews"), join(folder, "film-reviews"), { recursive: true });
 const server = await preview({
   configFile: false,
   root: tmpdir(),
@@ -39,7 +28,6 @@ const server = await preview({
 const [url] = server.resolvedUrls?.local ?? [];
 
 async function measure(runtime, graphics) {
-  const executablePath = process.env.PREFTUNE_CHROMIUM ?? "/usr/bin/chromium";
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", ...graphics] });
   try {
     const page = await browser.newPage();
@@ -70,9 +58,8 @@ async function measure(runtime, graphics) {
 }
 
 try {
-  for (const threads of given.threads.split(",").map(Number)) await measure({ threads }, ["--disable-gpu"]);
-  const webGpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
-  if (given.webgpu) await measure({ device: "webgpu" }, webGpu);
+  for (const threads of given.threads.split(",").map(Number)) await measure({ threads }, GRAPHICS.none);
+  if (given.webgpu) await measure({ device: "webgpu" }, GRAPHICS.webgpu);
 } finally {
   await server.close();
   rmSync(folder, { recursive: true });

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { browserMissing, whyNoBrowser } from "../support/browser.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const model = "examples/film-reviews/model";
@@ -79,6 +80,12 @@ describe("the scripts of bench/ run, and print their numbers", () => {
     const text = await printed("bench/large-models.js", "--shapes", "tiny", "--forms", "q8_0", "--tokenizer", model);
     const commands = cells(text).map((row) => [row[4], row.at(-1)]);
     expect(commands).toEqual(["export", "inspect", "score", "dpo", "merge"].map((command) => [command, "0"]));
+  });
+
+  test.skipIf(browserMissing)(`browser.js${whyNoBrowser}`, async () => {
+    expect(await printed("bench/browser.js", "--steps", "1", "--threads", "1")).toMatch(
+      /^WebAssembly, 1 threads: median \d+\.\d pairs\/s/,
+    );
   });
 
   test("mutations.js", async () => {

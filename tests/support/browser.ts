@@ -8,18 +8,9 @@
  *   });
  */
 
-import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll } from "vitest";
-
-const PLACES = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-  "/usr/bin/google-chrome-stable",
-  "/Applications/Chromium.app/Contents/MacOS/Chromium",
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-];
+import { executablePath, GRAPHICS, whereSought } from "../../bench/page.js";
 
 const ARGUMENTS = [
   "--no-sandbox",
@@ -30,21 +21,10 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-const named = process.env.PREFTUNE_CHROMIUM;
-const executablePath = (named === undefined ? PLACES : [named]).find((place) => existsSync(place));
-
 export const browserMissing = executablePath === undefined;
 
 /** For the name of what is skipped without a browser: empty where there is one. */
-export const whyNoBrowser = browserMissing
-  ? ` (skipped: no Chromium found ${named === undefined ? "in its usual places: set PREFTUNE_CHROMIUM to one" : `at ${named}, which PREFTUNE_CHROMIUM names`})`
-  : "";
-
-/** Without a graphics processor, or with WebGPU on one that is simulated, which computes right but slowly. */
-const GRAPHICS = {
-  none: ["--disable-gpu"],
-  webgpu: ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"],
-} as const;
+export const whyNoBrowser = browserMissing ? ` (skipped: no Chromium found ${whereSought})` : "";
 
 /** Starts Chromium. Close it. Throws where `browserMissing`. */
 export async function launchBrowser(graphics: keyof typeof GRAPHICS = "none"): Promise<Browser> {

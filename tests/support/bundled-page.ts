@@ -1,12 +1,11 @@
 /** A page of a test in Chromium: a source file and all it imports, bundled as a page's build does, with the engine's files beside it. */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
-import { build } from "vite";
 import { afterAll } from "vitest";
+import { bundlePage } from "../../bench/page.js";
 import { launchBrowser } from "./browser.ts";
 import { serveFolders } from "./static-server.ts";
 
@@ -49,27 +48,7 @@ afterAll(async () => {
 
 /** The folder with the page of a module, made once for all tests of a file. */
 function bundled(entry: string): Promise<string> {
-  const folder = folders.get(entry) ?? bundle(entry);
+  const folder = folders.get(entry) ?? bundlePage(entry);
   folders.set(entry, folder);
-  return folder;
-}
-
-/** Writes `index.html` and its one script into a new folder. */
-async function bundle(entry: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "preftune-page-"));
-  await build({
-    configFile: false,
-    root: ROOT,
-    logLevel: "error",
-    publicDir: false,
-    build: {
-      outDir: folder,
-      target: "es2023",
-      minify: false,
-      rolldownOptions: { input: join(ROOT, entry), output: { entryFileNames: "page.js" } },
-    },
-  });
-  const script = '<script type="module" src="page.js"></script>';
-  writeFileSync(join(folder, "index.html"), `<!doctype html><title>test</title>${script}`);
   return folder;
 }
