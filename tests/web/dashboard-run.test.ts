@@ -162,6 +162,31 @@ describe.skipIf(browserMissing)(`a run on the dashboard${whyNoBrowser}`, () => {
     expect(opened.errors).toEqual([]);
   });
 
+  it("asks for the samples of the prompt that is looked at, and no others", async () => {
+    const run = fullRun(scratch.at("prompts", "run"));
+    const sample = (prompt: string, step: number) => ({
+      step,
+      prompt,
+      reference: `no ${prompt}`,
+      policy: `${prompt} at ${step}`,
+    });
+    run.write("samples.jsonl", jsonLines([0, 100].flatMap((step) => [sample("one", step), sample("two", step)])));
+    await using dashboard = await served("prompts");
+    await using opened = await open(await browser(), dashboard.url);
+    const { page, requests } = opened;
+    await openRun(page, "run");
+    await go(page, "Samples");
+    await page.getByText("one at 100").waitFor();
+    await page.getByLabel("Prompt").selectOption({ label: "2. two" });
+    await page.getByText("two at 100").waitFor();
+    await page.getByRole("slider", { name: "Evaluation at step" }).press("Home");
+    await page.getByText("two at 0", { exact: true }).waitFor();
+    const asked = requests.flatMap((url) => /samples\?prompt=(\d)/.exec(url)?.[1] ?? []);
+    expect(asked).toEqual(["0", "1"]);
+    await eventually(() => page.url()).toMatch(/samples\?prompt=2&step=0$/);
+    expect(opened.errors).toEqual([]);
+  });
+
   it("sorts pairs by how wrong they are, and finds words in them", async () => {
     fullRun(scratch.at("pairs", "run"));
     await using dashboard = await served("pairs");
