@@ -109,6 +109,7 @@ describe("as the run goes on", () => {
     expect(running([first, ...steps(done)])).toEqual(["nothing-left-to-learn"]);
     expect(running([first, ...steps(done, WINDOW - 1)])).toEqual([]);
     expect(running([first, ...steps({ ...done, loss: 0.02 })])).toEqual([]);
+    expect(running([first, ...steps({ ...done, loss: -0.01 })])).toEqual([]); // The robust loss, at a margin of 0.6.
   });
 
   it("ranks-backwards: chosen below rejected, over a whole window", () => {

@@ -133,13 +133,14 @@ const lossStuck: Rule = {
 const nothingLeftToLearn: Rule = {
   name: "nothing-left-to-learn",
   when: "running",
-  threshold: `over the last ${WINDOW} steps accuracy is 1 and the loss below 2 % of the first step's`,
-  reason: "the gradient weights are then a few percent at most, so further steps move the policy without teaching it",
+  threshold: `over the last ${WINDOW} steps accuracy is 1 and the loss between 0 and 2 % of the first step's`,
+  reason: "the gradient weights are then a few percent at most, so further steps move the policy without teaching it; a loss that may be negative, as the robust one, has no such end",
   advice:
     "Train for fewer steps, lower --learning-rate or raise --beta; if it came early, chosen and rejected may differ in something trivial, such as their format.",
   find: ({ history }) => {
     const [accuracy, loss] = [history.recent("rewards/accuracies"), history.recent("loss")];
-    if (history.last.length < WINDOW || accuracy !== 1 || !(loss! < 0.02 * history.first!.loss!)) return undefined;
+    if (history.last.length < WINDOW || accuracy !== 1) return undefined;
+    if (loss! < 0 || !(loss! < 0.02 * history.first!.loss!)) return undefined;
     return `every pair of the last ${WINDOW} steps is ranked right, with a mean loss of ${loss!.toPrecision(2)}`;
   },
 };
