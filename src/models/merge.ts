@@ -35,7 +35,7 @@ export function mergedWeights(checkpoint: Checkpoint, model: LanguageModel, adap
   if (adapter) refuseForeignAdapter(model, adapter);
   return [...model.weights].map(([name, shape]) => {
     const module = adapter?.modules.get(name.replace(/\.weight$/, ""));
-    const read = () => readWeight(checkpoint, name);
+    const read = () => readWeight(checkpoint, model, name);
     if (!adapter || !module) return { name, shape, read };
     const scale = loraScale({ ...adapter, rankStabilized: adapter.rsLora, modules: [] });
     return { name, shape, read: () => mergeInto(read(), module, scale, model.fanInFanOut) };

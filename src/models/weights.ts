@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { CheckpointError } from "../errors.ts";
 import type { Value } from "../runtime/runtime.ts";
 import type { LanguageModel } from "./model.ts";
-import { refuseOtherHead } from "./tied-head.ts";
+import { OWN_HEADS, refuseOtherHead } from "./tied-head.ts";
 
 export type Weights = Readonly<Record<string, Value>>;
 
@@ -30,7 +30,7 @@ export async function loadWeights(
       since = performance.now();
     }
     signal?.throwIfAborted();
-    const data = readWeight(checkpoint, name);
+    const data = readWeight(checkpoint, model, name);
     if (name === model.headWeight && model.scores === "log-probability") refuseOtherHead(checkpoint, model, data);
     weights[name] = { dims, data };
   }
@@ -39,10 +39,13 @@ export async function loadWeights(
 
 function refuseOtherShapes(checkpoint: Checkpoint, model: LanguageModel): void {
   for (const [name, shape] of model.weights) {
-    const found = checkpoint.tensors.get(storedName(checkpoint, name));
+    const found = checkpoint.tensors.get(storedName(checkpoint, model, name));
     if (!found) {
+      const hint = OWN_HEADS.has(name)
+        ? " Where the embedding is the head too, set tie_word_embeddings to true in it."
+        : "";
       throw new CheckpointError(
-        `${checkpoint.source}: the weight "${name}" is missing. The file is incomplete, or config.json is of another model.`,
+        `${checkpoint.source}: the weight "${name}" is missing. The file is incomplete, or config.json is of another model.${hint}`,
       );
     }
     if (found.shape.join() !== shape.join()) {
@@ -54,14 +57,18 @@ function refuseOtherShapes(checkpoint: Checkpoint, model: LanguageModel): void {
 }
 
 /** Reads one weight of a model as float32. Throws CheckpointError where it is missing. */
-export function readWeight(checkpoint: Checkpoint, name: string): Float32Array<ArrayBuffer> {
-  return checkpoint.read(storedName(checkpoint, name));
+export function readWeight(checkpoint: Checkpoint, model: LanguageModel, name: string): Float32Array<ArrayBuffer> {
+  return checkpoint.read(storedName(checkpoint, model, name));
 }
 
-/** A checkpoint of a model's body alone, as GPT-2's own is, lacks the body's name in front: "h.0.ln_1.weight". */
-function storedName({ tensors }: Pick<Checkpoint, "tensors">, name: string): string {
-  const withoutBody = name.slice(name.indexOf(".") + 1);
-  return !tensors.has(name) && tensors.has(withoutBody) ? withoutBody : name;
+/**
+ * A checkpoint of a model's body alone, as GPT-2's own is, lacks the body's name in front: "h.0.ln_1.weight". A head that is the
+ * embedding is stored once, by either name.
+ */
+function storedName({ tensors }: Pick<Checkpoint, "tensors">, model: LanguageModel, name: string): string {
+  const isHead = name === model.headWeight && model.scores === "log-probability";
+  const others = [name.slice(name.indexOf(".") + 1), ...(isHead ? OWN_HEADS : [])];
+  return tensors.has(name) ? name : (others.find((other) => tensors.has(other)) ?? name);
 }
 
 /** How many values the model's weights have together. */
