@@ -33,11 +33,16 @@ const families: Readonly<Record<string, (config: JsonObject, source: string) => 
 
 /** The model that a checkpoint's configuration describes. Throws CheckpointError for a family or setting that is not supported. */
 export function modelFor({ config, source }: Pick<Checkpoint, "config" | "source">): LanguageModel {
-  const type = String(config.model_type);
+  if (typeof config.model_type !== "string") {
+    throw new CheckpointError(
+      `${source}: config.json: model_type must name the architecture, not be ${describeJson(config.model_type)}`,
+    );
+  }
+  const type = config.model_type;
   const family = Object.hasOwn(families, type) ? families[type] : undefined;
   if (!family) {
     throw new CheckpointError(
-      `${source}: the architecture "${config.model_type}" is not supported (supported: ${Object.keys(families).join(", ")})`,
+      `${source}: the architecture "${type}" is not supported (supported: ${Object.keys(families).join(", ")})`,
     );
   }
   if (isJsonObject(config.quantization_config)) {

@@ -38,6 +38,12 @@ describe("a configuration that can't be computed is refused by name", () => {
     }
   });
 
+  it("one that names no architecture", () => {
+    expect(refusal("qwen3", { model_type: undefined })).toBe(
+      "CheckpointError: m: config.json: model_type must name the architecture, not be missing",
+    );
+  });
+
   it("settings of each family", () => {
     expect(refusal("gemma2", { hidden_activation: "gelu" })).toBe(
       'CheckpointError: m: config.json: hidden_activation: only "gelu_pytorch_tanh" is supported',
