@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { TokenizedExample } from "../../src/data/example.ts";
 import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
-import { type MethodName, objectivesOf } from "../../src/objectives/index.ts";
+import { dpo, type MethodName, objectivesOf } from "../../src/objectives/index.ts";
 import { globalNorm } from "../../src/training/policy/flat.ts";
 import { sameBits, tinyPairs } from "../support/tiny-model.ts";
 import { movedPolicy, newPolicy, relativeError, trainerConfig, withTrainer } from "../support/trainers.ts";
@@ -99,6 +99,20 @@ describe("a step", () => {
     );
   });
 
+  it("counts its pairs by the clock's seconds", async () => {
+    await withTrainer({}, async ({ trainer }) => {
+      const seconds: number[] = [];
+      for (let step = 0; step < 5; step++) {
+        const started = performance.now();
+        const { examples_per_second } = await trainer.step(step, pairs);
+        const around = (performance.now() - started) / 1000;
+        seconds.push((examples_per_second! * around) / pairs.length);
+      }
+      expect(Math.min(...seconds)).toBeGreaterThanOrEqual(1);
+      expect(Math.min(...seconds)).toBeLessThan(1.3);
+    });
+  });
+
   it("reports the gradient's norm before clipping, and clips what the optimizer gets", async () => {
     await withTrainer({ maxGradNorm: 0.01 }, async ({ trainer, engine }) => {
       const { grad_norm } = await trainer.step(0, pairs);
@@ -145,6 +159,23 @@ describe("a step", () => {
       for (const pair of tinyPairs(6)) losses.push((await trainer.step(0, [pair])).loss!);
       expect(losses).toContain(0);
     });
+    await withTrainer({ objective: create("dpo", { beta: 1e6 }), learningRate: 1e-12 }, async ({ trainer }) => {
+      const losses: number[] = [];
+      for (const pair of tinyPairs(6)) losses.push((await trainer.step(0, [pair])).loss!);
+      expect(losses).toContain(0);
+    });
+  });
+
+  it("stops before an update by a gradient that is not finite, though the loss is", async () => {
+    const policy = newPolicy();
+    for (const [name, { data }] of policy.trainable.views) if (name.endsWith(".lora_A")) data.fill(1e36);
+    const before = policy.trainable.data.slice();
+    await withTrainer({ policy, objective: dpo({ beta: 1e4 }) }, async ({ trainer }) => {
+      await expect(trainer.step(3, pairs)).rejects.toThrow(
+        /^Step 4: the gradient is not finite at pairs\.jsonl line 1, /,
+      );
+    });
+    expect(sameBits(policy.trainable.data, before)).toBe(true);
   });
 
   it("is refused where no gradient reaches the parameters of a policy at its reference", async () => {
