@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { openCheckpoint } from "../../src/checkpoints/open.ts";
 import { writeSafetensorsFile } from "../../src/checkpoints/safetensors-writer.ts";
@@ -74,6 +75,11 @@ describe("a model that there is no memory for", () => {
 });
 
 describe("a model whose weights are fetched after its header", () => {
+  const parts = Object.fromEntries(
+    Object.entries(filesIn(fileURLToPath(new URL("../golden/checkpoints/families", import.meta.url))))
+      .filter(([name]) => name.startsWith("qwen3-"))
+      .map(([name, bytes]) => [`q/${name}`, bytes]),
+  );
   const gguf = readFileSync(new URL("../golden/checkpoints/tiny.gguf", import.meta.url));
   const values = async (path: string) => {
     using checkpoint = await openCheckpoint(path);
@@ -83,6 +89,7 @@ describe("a model whose weights are fetched after its header", () => {
   test.each<[string, string, Files]>([
     ["a folder", "org/model", tiny],
     ["a GGUF file", "hf:org/model/m.gguf", { "m.gguf": gguf }],
+    ["a GGUF file of three parts", "hf:org/model/q/qwen3-00002-of-00003.gguf", parts],
   ])("is %s that says the same before and after, and has the weights of its files", async (_, name, files) => {
     setup.hub.commit("org/model", files);
     const found = await findModel(name, setup.options());
