@@ -51,6 +51,8 @@ export interface Checkpoint extends Disposable {
   readonly tokenizer: TokenizerFiles;
   /** Every tensor of the checkpoint by its Hugging Face name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Types of tensors that can't be read, by name, where there are any: buffers, which no model needs, or quantized weights. */
+  readonly unreadable?: ReadonlyMap<string, string>;
   /** Reads one tensor as float32, row-major. Throws CheckpointError for a name that is not there or a file that ends early. */
   read(name: string): Float32Array<ArrayBuffer>;
 }

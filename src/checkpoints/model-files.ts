@@ -77,6 +77,7 @@ class FilesCheckpoint implements Checkpoint {
   readonly generationConfig?: JsonObject;
   readonly tokenizer: TokenizerFiles;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly unreadable: ReadonlyMap<string, string>;
   readonly #shards: readonly SafetensorsReader[];
 
   constructor(
@@ -92,6 +93,7 @@ class FilesCheckpoint implements Checkpoint {
     this.tokenizer = tokenizer;
     this.#shards = shards;
     this.tensors = new Map(shards.flatMap((shard) => [...shard.tensors]));
+    this.unreadable = new Map(shards.flatMap((shard) => [...shard.unreadable]));
   }
 
   read(name: string): Float32Array<ArrayBuffer> {

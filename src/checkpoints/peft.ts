@@ -116,6 +116,11 @@ function readModules(folder: string, rank: number): Map<string, LoraModule> {
   }
   const file = new SafetensorsFile(path);
   try {
+    for (const [name, dtype] of file.unreadable) {
+      throw new CheckpointError(
+        `${path}: tensor ${JSON.stringify(name)} has the dtype ${dtype}; LoRA matrices must be F32, F16 or BF16.`,
+      );
+    }
     const paths = new Set([...file.tensors.keys()].map((name) => moduleOf(path, name)));
     const modules = new Map([...paths].map((module) => [module, readModule(file, module, rank)]));
     if (modules.size === 0) throw new CheckpointError(`${path}: holds no LoRA matrices.`);

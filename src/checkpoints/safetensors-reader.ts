@@ -14,6 +14,8 @@ export class SafetensorsReader implements Disposable {
   readonly #entries: ReadonlyMap<string, SafetensorsEntry>;
   /** The tensors that can be read, by name. Integer and other dtypes (buffers such as position ids) are left out. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The dtypes of the others, by name. */
+  readonly unreadable: ReadonlyMap<string, string>;
   /** The header's `__metadata__`. */
   readonly metadata: ReadonlyMap<string, string>;
 
@@ -29,10 +31,13 @@ export class SafetensorsReader implements Disposable {
       throw error;
     }
     const tensors = new Map<string, TensorInfo>();
+    const unreadable = new Map<string, string>();
     for (const [name, { dtype, shape }] of this.#entries) {
       if (isReadable(dtype)) tensors.set(name, { name, shape, storage: dtype });
+      else unreadable.set(name, dtype);
     }
     this.tensors = tensors;
+    this.unreadable = unreadable;
   }
 
   get path(): string {

@@ -40,20 +40,28 @@ export async function loadWeights(
 function refuseOtherShapes(checkpoint: Checkpoint, model: LanguageModel): void {
   for (const [name, shape] of model.weights) {
     const found = checkpoint.tensors.get(storedName(checkpoint, model, name));
-    if (!found) {
-      const hint = OWN_HEADS.has(name)
-        ? " Where the embedding is the head too, set tie_word_embeddings to true in it."
-        : "";
-      throw new CheckpointError(
-        `${checkpoint.source}: the weight "${name}" is missing. The file is incomplete, or config.json is of another model.${hint}`,
-      );
-    }
+    if (!found) throw missing(checkpoint, storedName(checkpoint, model, name));
     if (found.shape.join() !== shape.join()) {
       throw new CheckpointError(
         `${checkpoint.source}: the weight "${name}" has the shape [${found.shape.join(", ")}], but config.json asks for [${shape.join(", ")}].`,
       );
     }
   }
+}
+
+function missing({ source, unreadable }: Checkpoint, name: string): CheckpointError {
+  const dtype = unreadable?.get(name);
+  if (dtype !== undefined) {
+    return new CheckpointError(
+      `${source}: the weight "${name}" is stored as ${dtype}; weights must be F32, F16 or BF16.`,
+    );
+  }
+  const hint = OWN_HEADS.has(name)
+    ? " Where the embedding is the head too, set tie_word_embeddings to true in it."
+    : "";
+  return new CheckpointError(
+    `${source}: the weight "${name}" is missing. The file is incomplete, or config.json is of another model.${hint}`,
+  );
 }
 
 /** Reads one weight of a model as float32. Throws CheckpointError where it is missing. */

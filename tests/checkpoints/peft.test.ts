@@ -7,7 +7,7 @@ import type { JsonObject } from "../../src/checkpoints/checkpoint.ts";
 import { type LoraAdapter, type LoraModule, readAdapter, writeAdapter } from "../../src/checkpoints/peft.ts";
 import { SafetensorsFile } from "../../src/checkpoints/safetensors.ts";
 import { writeSafetensorsFile } from "../../src/checkpoints/safetensors-writer.ts";
-import { messageOf, temporaryFolder } from "./fixtures.ts";
+import { messageOf, safetensorsBytes, temporaryFolder } from "./fixtures.ts";
 
 const WEIGHTS = "adapter_model.safetensors";
 const Q_PROJ = "model.layers.0.self_attn.q_proj";
@@ -181,6 +181,17 @@ describe("what is not plain LoRA is refused by name", () => {
 
 describe("an adapter that is incomplete or contradicts itself is refused", () => {
   const [a, b] = [`base_model.model.${Q_PROJ}.lora_A.weight`, `base_model.model.${Q_PROJ}.lora_B.weight`];
+
+  test("matrices of a type that can't be read, which would be left out", () => {
+    const folder = written();
+    const header = Object.fromEntries(
+      [a, b].map((name, i) => [name, { dtype: "F64", shape: [2, 1], data_offsets: [16 * i, 16 * i + 16] }]),
+    );
+    writeFileSync(join(folder, WEIGHTS), safetensorsBytes(header, new Uint8Array(32)));
+    expect(messageOf(() => readAdapter(folder))).toMatchInlineSnapshot(
+      `"CheckpointError: /adapter/adapter_model.safetensors: tensor "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" has the dtype F64; LoRA matrices must be F32, F16 or BF16."`,
+    );
+  });
 
   test("missing files", () => {
     const folder = written();

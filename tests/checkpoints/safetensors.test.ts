@@ -91,6 +91,7 @@ describe("reading", () => {
   test("a tensor of integers is left out, and asking for it names its dtype", () => {
     const file = open({ ids: { dtype: "I64", shape: [2], data_offsets: [0, 16] } }, 16);
     expect([...file.tensors.keys()]).toEqual([]);
+    expect([...file.unreadable]).toEqual([["ids", "I64"]]);
     expect(messageOf(() => file.read("ids"))).toMatchInlineSnapshot(
       `"CheckpointError: /m.safetensors: tensor "ids" has the dtype I64; weights must be F32, F16 or BF16."`,
     );

@@ -122,6 +122,15 @@ it.each(Object.keys(families.rewards))("a reward model over %s gives transformer
   expectClose(numbers(logps!), rewards, 1e-5);
 });
 
+it("a weight of a type that can't be read is refused by its type", async () => {
+  const model = familyModel("qwen3");
+  const { "model.norm.weight": _, ...weights } = familyWeights(model.weights);
+  const checkpoint = { ...weightsOnly(weights), unreadable: new Map([["model.norm.weight", "F8_E4M3"]]) };
+  await expect(loadWeights(checkpoint, model)).rejects.toThrow(
+    'weights: the weight "model.norm.weight" is stored as F8_E4M3; weights must be F32, F16 or BF16.',
+  );
+});
+
 describe("an output head that the configuration says is the embedding", () => {
   const head = (
     [name, embedding]: readonly [string, string],
