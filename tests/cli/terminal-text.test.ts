@@ -67,7 +67,14 @@ describe("numbers", () => {
       "1 h 00 min",
       "2 h 05 min",
     ]);
-    expect([0.39, 12.44, 150.2].map(numbers.formatRate)).toEqual(["0.39", "12.4", "150"]);
+    expect([0.0041, 0.062, 0.39, 2.412, 12.44, 150.2].map(numbers.formatRate)).toEqual([
+      "0.0041",
+      "0.062",
+      "0.39",
+      "2.41",
+      "12.4",
+      "150",
+    ]);
     expect([0.1134, -0.02, -0.0001, 0].map((x) => numbers.formatSigned(x))).toEqual([
       "+0.113",
       "-0.020",

@@ -160,6 +160,13 @@ describe("the summary before a run", () => {
     ]);
   });
 
+  test("names the folder of a model where every run's has the same name, and the steps of warm-up", () => {
+    const config = { ...summary.config, model: "runs/first/model", warmupSteps: 40 };
+    const [model, , , steps] = summaryLines({ ...summary, config }, 100);
+    expect(model).toBe("model     first/model: llama, 135M parameters");
+    expect(steps).toBe("steps     289 of 8 pairs, adamw at 5e-5, linear after 40 of warm-up");
+  });
+
   test("counts the desirable among labelled completions", () => {
     const ledger = new Ledger([{ name: "rows", files: ["labelled.jsonl"] }]);
     for (const label of [true, false, true]) ledger.noteLabel(label);

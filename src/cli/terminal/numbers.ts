@@ -33,8 +33,9 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
-/** 0.39, 12.4, 150: three digits. */
+/** 0.0041, 0.39, 2.41, 12.4, 150: two or three digits. */
 export function formatRate(perSecond: number): string {
+  if (perSecond < 1 && perSecond >= 1e-6) return perSecond.toPrecision(2);
   return perSecond.toFixed(perSecond < 10 ? 2 : perSecond < 100 ? 1 : 0);
 }
 

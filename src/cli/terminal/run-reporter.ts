@@ -19,6 +19,7 @@ type Stage = Parameters<NonNullable<RunObserver["onStage"]>>[0];
 const stages: Partial<Record<Stage, string>> = {
   opening: "opening the model",
   reading: "reading the data",
+  loading: "reading the weights",
   compiling: "compiling the programs",
   checking: "checking that the run starts right",
   evaluating: "evaluating",

@@ -1,6 +1,6 @@
 /** What is said before a run begins: what is trained on what, how long, in how much memory, and where it goes. */
 
-import { basename } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Ledger } from "../../data/ledger.ts";
 import { withoutCacheFolders } from "../../hub/index.ts";
 import type { RunPart, RunSummary } from "../../training/observer.ts";
@@ -35,10 +35,12 @@ export function summaryLines(summary: RunSummary, width: number, paint: Paint = 
   ];
 }
 
-/** A model's file name, or its name on the hub with the beginning of its commit. */
+/** A model's file name, with its folder's where every run's is the same, or its name on the hub with the beginning of its commit. */
 function titleOf(model: string): string {
   const [, name, commit] = /^hf:(.*)@([0-9a-f]{7})[0-9a-f]{33}$/.exec(model) ?? [];
-  return name === undefined ? basename(model) : `${name}@${commit}`;
+  if (name !== undefined) return `${name}@${commit}`;
+  const own = basename(model);
+  return own === "model" ? join(basename(dirname(resolve(model))), own) : own;
 }
 
 function describeTuning({ config, trainable, parameters }: RunSummary): string {
@@ -61,7 +63,9 @@ function describeData({ examples, heldOut, unit, tokens, ledger }: RunSummary): 
 }
 
 function describeSteps({ config, unit, steps, firstStep }: RunSummary): string {
-  const rate = `${config.optimizer} at ${formatSetting(config.learningRate)}, ${config.schedule}`;
+  const { warmupSteps } = config;
+  const warmup = warmupSteps === 0 ? "" : ` after ${formatCount(warmupSteps)} of warm-up`;
+  const rate = `${config.optimizer} at ${formatSetting(config.learningRate)}, ${config.schedule}${warmup}`;
   const resumed = firstStep === 0 ? "" : `, going on after step ${formatCount(firstStep)}`;
   return `${formatCount(steps)} of ${config.batchSize} ${unit}, ${rate}${resumed}`;
 }
