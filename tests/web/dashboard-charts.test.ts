@@ -5,7 +5,17 @@ import { describe, expect, it } from "vitest";
 import type { MetricInfo, RunDetail, RunSummary, Series } from "../../src/dashboard/protocol.ts";
 import { chartGroups, plotOf, seriesToCsv, styleOf } from "../../web/src/dashboard/charts.ts";
 import { foundRuns, groupedRuns, sortedRuns } from "../../web/src/dashboard/run-list.ts";
-import { elapsed, nearest, type Plot, smoothed, xTicks, yDomain, yTicks } from "../../web/src/shared/chart/plot.ts";
+import {
+  elapsed,
+  nearest,
+  type Plot,
+  readingText,
+  smoothed,
+  tickLabels,
+  xTicks,
+  yDomain,
+  yTicks,
+} from "../../web/src/shared/chart/plot.ts";
 import { plotToSvg } from "../../web/src/shared/chart/svg.ts";
 import { colourScale, tokenRewards } from "../../web/src/shared/tokens.ts";
 import { wordDiff } from "../../web/src/shared/word-diff.ts";
@@ -59,6 +69,35 @@ describe("an axis", () => {
     expect(yDomain(plot({ log: true })).log).toBe(true);
     expect(yDomain(plot({ log: true, lines: [line({ y: [0, 2, 4, 8] })] })).log).toBe(true);
     expect(yDomain(plot({ log: true, lines: [line({ y: [-1, 2, 4, 8] })] })).log).toBe(false);
+  });
+
+  it("has labels that tell its ticks apart", () => {
+    expect(tickLabels("", [0.5925, 0.593, 0.5935])).toEqual(["0.5925", "0.5930", "0.5935"]);
+    expect(tickLabels("", [0, 0.5, 1])).toEqual(["0", "0.5", "1"]);
+    expect(tickLabels("share", [0.99, 0.9902, 0.9904])).toEqual(["99.00 %", "99.02 %", "99.04 %"]);
+    expect(tickLabels("bytes", [1.796e9, 1.798e9, 1.8e9])).toEqual(["1.796 GB", "1.798 GB", "1.800 GB"]);
+    expect(tickLabels("", [-1000.5, -1000, -999.5])).toEqual(["−1000.5", "−1000.0", "−999.5"]);
+    const span = fc.tuple(
+      fc.double({ min: -1e4, max: 1e4, noNaN: true }),
+      fc.double({ min: 1e-3, max: 1e4, noNaN: true }),
+    );
+    fc.assert(
+      fc.property(span, fc.constantFrom("", "share", "nats"), ([from, size], unit) => {
+        const ticks = yTicks([from, from + size], false, 6);
+        expect(new Set(tickLabels(unit, ticks)).size).toBe(ticks.length);
+      }),
+    );
+  });
+
+  it("is read to four figures, but shares and bytes as they are labelled", () => {
+    expect([0.59314, -27.1234, 12345, 0, 2e-5].map((value) => readingText("", value))).toEqual([
+      "0.5931",
+      "−27.12",
+      "12\u202f345",
+      "0",
+      "2e−5",
+    ]);
+    expect([readingText("share", 0.875), readingText("bytes", 1.8e9)]).toEqual(["87.5 %", "1.8 GB"]);
   });
 
   it("has round ticks within it, at least two of them, whatever its span", () => {

@@ -42,7 +42,7 @@ describe.skipIf(browserMissing)(`a run on the dashboard${whyNoBrowser}`, () => {
       .poll(() => reading(page, "Loss"))
       .toMatch(
         new RegExp(
-          `^step 5.000, training [\\d.−]+, held out ${String(Number(end.loss!.toPrecision(3))).replace("-", "−")}$`,
+          `^step 5.000, training [\\d.−]+, held out ${String(Number(end.loss!.toPrecision(4))).replace("-", "−")}$`,
         ),
       );
     await eventually(() => reading(page, "Gradient norm")).toBe("step 5\u202f000, training 1");

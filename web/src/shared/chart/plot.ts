@@ -1,6 +1,6 @@
 /** What a chart shows, apart from how it is drawn: on a canvas (Chart.svelte), as SVG (svg.ts), as text (in the legend). */
 
-import { bytes, percent, short } from "../format.ts";
+import { bytes, fixed, percent, short } from "../format.ts";
 import { linear, logarithmic } from "../scale.ts";
 
 export interface Line {
@@ -130,8 +130,29 @@ export function formatX(kind: XKind, value: number): string {
   return kind === "seconds" ? elapsed(value) : thousands(value);
 }
 
+/** Labels of ticks, in order: with as many decimals as tell them apart where three figures do not, as those about ln 2. */
+export function tickLabels(unit: string, ticks: readonly number[]): string[] {
+  const labels = ticks.map((tick) => formatY(unit, tick));
+  if (new Set(labels).size === labels.length) return labels;
+  const thousands = Math.floor(Math.log10(Math.max(...ticks.map(Math.abs))) / 3);
+  const suffix = unit === "share" ? " %" : unit === "bytes" ? bytes(1000 ** thousands).slice(1) : "";
+  const scale = unit === "share" ? 100 : unit === "bytes" ? 1000 ** -thousands : 1;
+  const step = scale * Math.min(...ticks.slice(1).map((tick, i) => tick - ticks[i]!));
+  const decimals = Math.min(MOST_DECIMALS, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return ticks.map((tick) => fixed(scale * tick, decimals) + suffix);
+}
+
+const MOST_DECIMALS = 15;
+
+/** A value that is read off, to four figures: the losses of a run's beginning differ in the fourth. */
+export function readingText(unit: string, value: number): string {
+  const size = Math.abs(value);
+  if (unit === "bytes" || unit === "share" || !(size >= 1e-3 && size < 1e4)) return formatY(unit, value);
+  return String(Number(value.toPrecision(4))).replace("-", "−");
+}
+
 /** A value with its unit. */
-export function formatY(unit: string, value: number): string {
+function formatY(unit: string, value: number): string {
   if (unit === "bytes") return bytes(value);
   if (unit === "share") return percent(value, Number.isInteger(Math.round(1000 * value) / 10) ? 0 : 1);
   if (value !== 0 && Math.abs(value) < 1e-3) return Number(value.toPrecision(3)).toExponential().replaceAll("-", "−");

@@ -1,7 +1,7 @@
 /** A chart as an SVG file of its own: axes, labels, legend, bands, lines and marks from the same plot as on the screen. */
 
 import { linear, logarithmic } from "../scale.ts";
-import { formatX, formatY, type Line, type Plot, unitTitle, xTicks, yDomain, yTicks } from "./plot.ts";
+import { formatX, type Line, type Plot, tickLabels, unitTitle, xTicks, yDomain, yTicks } from "./plot.ts";
 
 interface SvgOptions {
   readonly width: number;
@@ -22,6 +22,8 @@ export function plotToSvg(plot: Plot, { width, height, colour }: SvgOptions): st
   const scale = (log ? logarithmic : linear)(domain, [bottom, top]);
   // A logarithmic axis has no place for zero: it is put at the lower edge.
   const y = (value: number) => scale(log ? Math.max(value, domain[0]) : value);
+  const ticks = yTicks(domain, log, 5);
+  const labels = tickLabels(plot.unit, ticks);
   const [ink, quiet, rule, paper, warning] = ["--ink", "--quiet", "--rule", "--paper", "--warning"].map(colour);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${FONT}" font-size="12">`,
@@ -29,9 +31,9 @@ export function plotToSvg(plot: Plot, { width, height, colour }: SvgOptions): st
     `<rect width="${width}" height="${height}" fill="${paper}"/>`,
     text(left, 24, plot.title, `font-size="15" font-weight="600" fill="${ink}"`),
     ...legend.flatMap((row, r) => row.map((entry) => legendEntry(entry, left, 46 + r * LEGEND_ROW, colour))),
-    ...yTicks(domain, log, 5).flatMap((tick) => [
+    ...ticks.flatMap((tick, i) => [
       `<line x1="${left}" x2="${right}" y1="${place(y(tick))}" y2="${place(y(tick))}" stroke="${rule}"/>`,
-      text(left - 8, y(tick) + 4, formatY(plot.unit, tick), `text-anchor="end" fill="${quiet}"`),
+      text(left - 8, y(tick) + 4, labels[i]!, `text-anchor="end" fill="${quiet}"`),
     ]),
     ...xTicks(plot, Math.floor((right - left) / 90)).map((tick) =>
       text(x(tick), bottom + 18, formatX(plot.xKind, tick), `text-anchor="middle" fill="${quiet}"`),
