@@ -21,6 +21,9 @@ export interface Answers {
   readonly beta: number;
 }
 
+/** What the i-th answer is called. */
+export const letter = (i: number): string => String.fromCharCode(65 + i);
+
 /** Places of the policies that the figure has scored: random ones are the last. */
 export const REFERENCE = 0;
 export const MINE = 1;

@@ -4,11 +4,11 @@
  * more, for the value and for the weight, or one where the weight is frozen.
  */
 
-import type { JsonObject } from "../../../src/checkpoints/checkpoint.ts";
-import { llama } from "../../../src/models/llama.ts";
-import type { LanguageModel } from "../../../src/models/model.ts";
-import { qwen2 } from "../../../src/models/qwen2.ts";
-import { parameterCount } from "../../../src/models/weights.ts";
+import type { JsonObject } from "../../../../src/checkpoints/checkpoint.ts";
+import { llama } from "../../../../src/models/llama.ts";
+import type { LanguageModel } from "../../../../src/models/model.ts";
+import { qwen2 } from "../../../../src/models/qwen2.ts";
+import { parameterCount } from "../../../../src/models/weights.ts";
 
 const llamaConfig = (
   hidden: number,
