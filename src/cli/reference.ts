@@ -46,6 +46,7 @@ ${table(
     ["1", "it could not be done; standard error says why and how to mend it"],
     ["2", "a flag or a setting is wrong"],
     ["130, 143", "stopped by Ctrl-C or SIGTERM; a run can be resumed"],
+    ["141", "whoever read its output went away, as `head` does; a run can be resumed"],
   ],
 )}`;
 

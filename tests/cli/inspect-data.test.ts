@@ -40,6 +40,12 @@ const found = ({ findings }: DataReport) =>
   Object.fromEntries(findings.map(({ name, rows }) => [name, rows.map(({ origin }) => origin.line)]));
 
 describe("inspect data", () => {
+  test("takes the rows with or without their flag", async () => {
+    const said = await preftune("inspect", "data", pairs, "--model", model, "--chat");
+    expect(said).toEqual(await preftune("inspect", "data", "--data", pairs, "--model", model, "--chat"));
+    expect(said).toMatchObject({ code: 0, err: "" });
+  });
+
   test("names each defect with its lines", async () => {
     expect(found(await report("--data", at("defects.jsonl"), "--chat"))).toMatchObject({
       "not JSON": [27],

@@ -42,8 +42,9 @@ export const inspectDataCommand: CommandDefinition<typeof schema> = {
     Length: lengthFlags,
     Report: { show: true, examples: true, json: true, html: "file" },
   },
+  word: "data",
   examples: [
-    "preftune inspect data --data pairs.jsonl --model SmolLM2-135M-Instruct.gguf --chat",
+    "preftune inspect data pairs.jsonl --model SmolLM2-135M-Instruct.gguf --chat",
     "preftune inspect data --data train.jsonl --eval-data held-out.jsonl --model my-model --html report.html",
   ],
   run,
