@@ -9,8 +9,12 @@ import { excerpt, kindOf, wrongField } from "./problem.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** ShareGPT's names for what everybody calls by its role. */
-const shareGptRoles: ReadonlyMap<unknown, string> = new Map([
+/** What chat templates know by these names, and ShareGPT's names for it; in data sets with capitals, too. */
+const roles: ReadonlyMap<string, string> = new Map([
+  ["system", "system"],
+  ["user", "user"],
+  ["assistant", "assistant"],
+  ["tool", "tool"],
   ["human", "user"],
   ["gpt", "assistant"],
   ["function_call", "assistant"],
@@ -22,7 +26,7 @@ export function asMessage(value: unknown, field: string): Message {
   if (!isFields(value)) {
     throw wrongField(field, `is ${kindOf(value)}, not a message with \`role\` and \`content\`: ${excerpt(value)}`);
   }
-  const fields = fromShareGpt(value);
+  const fields = inOneForm(value);
   const { role, content, tool_call_id: answers, name } = fields;
   if (typeof role !== "string")
     throw wrongField(`${field}.role`, `is ${kindOf(role)}, not a string: ${excerpt(role ?? value)}`);
@@ -36,15 +40,17 @@ export function asMessage(value: unknown, field: string): Message {
   };
 }
 
-function fromShareGpt(message: Fields): Fields {
-  if (!("from" in message && "value" in message)) return message;
-  const { from, value } = message;
-  const role = shareGptRoles.get(from) ?? from;
-  if (from !== "function_call" || typeof value !== "string") return { role, content: value };
-  const calls = jsonOf(value);
+/** A template writes a role that it does not know as if it were one: a known one under another name is none of these. */
+function inOneForm(message: Fields): Fields {
+  const fields = "from" in message && "value" in message ? { role: message.from, content: message.value } : message;
+  if (typeof fields.role !== "string") return fields;
+  const name = fields.role.toLowerCase();
+  const spoken = { ...fields, role: roles.get(name) ?? fields.role };
+  if (name !== "function_call" || typeof fields.content !== "string") return spoken;
+  const calls = jsonOf(fields.content);
   // A call that is no JSON is what the assistant says.
-  if (typeof calls !== "object" || calls === null) return { role, content: value };
-  return { role, content: "", tool_calls: [calls].flat() };
+  if (typeof calls !== "object" || calls === null) return spoken;
+  return { ...spoken, content: "", tool_calls: [calls].flat() };
 }
 
 /** Text, or OpenAI's list of parts that are text. */

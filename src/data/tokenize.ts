@@ -84,6 +84,9 @@ function tokenizeExample(
   rows: Needs["rows"],
   { tokenizer, chat, score }: TokenizeOptions,
 ): TokenizedText {
+  if (typeof prompt !== "string" && prompt.length === 0 && scored === undefined) {
+    throw new RowProblem("empty prompt", "the prompt has no messages");
+  }
   refuseEndless(prompt, "prompt too long");
   for (const completion of completions) refuseEndless(completion, "completion too long");
   // Of texts, `score` says which example is made of a row.

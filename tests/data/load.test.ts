@@ -136,6 +136,7 @@ describe("rows that can be read but not used", () => {
     ["identical completions", pair("Q", "the same first words, A", "the same first words, B"), {}],
     ["no common prompt", { chosen: "A", rejected: "B" }, {}],
     ["empty prompt", pair("", "A", "B"), {}],
+    ["empty prompt", { ...pair("", "A", "B"), prompt: [] }, {}],
     ["prompt too long", pair("a prompt of many words", "A", "B"), { truncation: "drop" }],
     ["completion too long", pair("Q", "an answer of many words", "B"), { truncation: "drop" }],
     ["refused by the chat template", pair("Q", "A", "B"), { chat: true, tokenizer: refusing() }],

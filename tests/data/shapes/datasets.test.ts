@@ -194,6 +194,21 @@ describe("sharegpt: a ranking of two", () => {
       [assistant("No")],
     ]);
   });
+
+  test("by its names of roles, or by others' in capitals, beside `content` too", () => {
+    const said = (role: string, content: string) => ({ role, content });
+    const messages = {
+      prompt: [said("System", "Be kind."), said("human", "2+2?"), said("Observation", "4")],
+      chosen: [said("gpt", "4")],
+      rejected: [said("Assistant", "5")],
+    };
+    expect(pairIn(messages)).toEqual([
+      [system("Be kind."), user("2+2?"), { role: "tool", content: "4" }],
+      [assistant("4")],
+      [assistant("5")],
+    ]);
+    expect(pairIn({ ...messages, prompt: [said("Narrator", "Once")] })[0]).toEqual([said("Narrator", "Once")]);
+  });
 });
 
 describe("alpaca", () => {
