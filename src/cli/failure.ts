@@ -2,6 +2,7 @@
 
 import { ConfigError, PreftuneError } from "../errors.ts";
 import { version } from "../version.ts";
+import { formatBytes } from "./terminal/numbers.ts";
 
 export const exitCodes = { failed: 1, usage: 2 } as const;
 
@@ -34,5 +35,16 @@ function systemFailure(error: unknown): string | undefined {
   if (code === "ENOSPC") return `${where}the disk is full. Free some space and go on.`;
   if (code === "EACCES" || code === "EPERM" || code === "EROFS")
     return `${where}may not be written. Check its permissions.`;
-  return undefined;
+  return memoryFailure(error);
+}
+
+/** Memory that was refused, to the engine or to JavaScript: neither says so by a code. */
+function memoryFailure({ message }: Error): string | undefined {
+  const [refused, bytes] =
+    /Failed to allocate memory(?: for requested buffer of size (\d+))?|bad_alloc|bad allocation|Array buffer allocation failed/.exec(
+      message,
+    ) ?? [];
+  if (refused === undefined) return undefined;
+  const asked = bytes === undefined ? "" : `: ${formatBytes(Number(bytes))} more were refused`;
+  return `there is not enough memory${asked}. Take a smaller model, or of a run a smaller --micro-batch-tokens or --max-length; preftune inspect model says what takes how much.`;
 }

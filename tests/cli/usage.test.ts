@@ -199,6 +199,20 @@ describe("failures", () => {
     });
   });
 
+  test.each([
+    [
+      "Non-zero status code returned while running Add node. Status Message: bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 807377152",
+      ": 807 MB more were refused",
+    ],
+    ["std::bad_alloc", ""],
+    ["Array buffer allocation failed", ""],
+  ])("memory that is refused is said in words: %s", (message, asked) => {
+    expect(describeFailure(new RangeError(message))).toEqual({
+      message: `preftune: there is not enough memory${asked}. Take a smaller model, or of a run a smaller --micro-batch-tokens or --max-length; preftune inspect model says what takes how much.`,
+      exitCode: 1,
+    });
+  });
+
   test("a defect shows where it happened and asks for a report", () => {
     const { message, exitCode } = describeFailure(new TypeError("x is undefined"));
     expect(exitCode).toBe(1);
