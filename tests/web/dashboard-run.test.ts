@@ -24,29 +24,33 @@ describe.skipIf(browserMissing)(`a run on the dashboard${whyNoBrowser}`, () => {
   const browser = launched();
   const { scratch, served } = servedFolder();
 
-  it("moves the cursors of all charts together, by keyboard too, and asks for finer data when zoomed", async () => {
+  it("moves the cursors of all charts together, by keyboard too", async () => {
+    fullRun(scratch.at("cursors", "run"));
+    await using dashboard = await served("cursors");
+    await using opened = await open(await browser(), dashboard.url);
+    const { page } = opened;
+    await openRun(page, "run");
+    await eventually(() => reading(page, "Loss")).toBe("2 lines, 0 to 100");
+    await cursor(page, "Loss").press("End");
+    const [held] = scratch.lines("cursors", "run", "metrics.jsonl").slice(-1);
+    await eventually(() => reading(page, "Loss")).toBe(
+      `step 100, training 0.6, held out ${Number(held!.eval_loss!.toPrecision(4))}`,
+    );
+    await eventually(() => reading(page, "Gradient norm")).toBe("step 100, training 1");
+    await cursor(page, "Gradient norm").press("ArrowLeft");
+    await eventually(() => reading(page, "Implicit reward")).toBe("step 99, chosen 0.98, rejected −1.96");
+    await cursor(page, "Loss").hover();
+    await eventually(() => reading(page, "Gradient norm")).toMatch(/^step [45]\d, training 1$/);
+    expect(opened.errors).toEqual([]);
+  });
+
+  it("is asked for in finer points where it is zoomed into, down to every value", async () => {
     fullRun(scratch.at("long", "run"), LONG);
     await using dashboard = await served("long");
     await using opened = await open(await browser(), dashboard.url);
     const { page, requests } = opened;
     await openRun(page, "run");
-    await eventually(() => reading(page, "Loss")).toBe(`2 lines, 0 to 5\u202f000`);
-    await cursor(page, "Loss").press("End");
-    const end = Object.fromEntries(
-      scratch
-        .lines("long", "run", "metrics.jsonl")
-        .slice(-1)
-        .map((line) => ["loss", line.eval_loss]),
-    )!;
-    await expect
-      .poll(() => reading(page, "Loss"))
-      .toMatch(
-        new RegExp(
-          `^step 5.000, training [\\d.−]+, held out ${String(Number(end.loss!.toPrecision(4))).replace("-", "−")}$`,
-        ),
-      );
-    await eventually(() => reading(page, "Gradient norm")).toBe("step 5\u202f000, training 1");
-
+    await eventually(() => reading(page, "Loss")).toBe("2 lines, 0 to 5\u202f000");
     await cursor(page, "Loss").scrollIntoViewIfNeeded();
     const { x, y, width } = (await cursor(page, "Loss").boundingBox())!;
     requests.length = 0;
@@ -61,19 +65,26 @@ describe.skipIf(browserMissing)(`a run on the dashboard${whyNoBrowser}`, () => {
     for (let i = 0; i < 5; i++) await cursor(page, "Loss").press("+");
     await cursor(page, "Loss").press("Home");
     await cursor(page, "Loss").press("ArrowRight");
-    // So near that points are values again.
-    const lossAt = async () => /^step ([\d\u202f]+), training ([\d.−]+)/.exec((await reading(page, "Loss"))!)!;
-    const value = async () => {
-      const [, at, loss] = await lossAt();
+    const error = async () => {
+      const [, at, loss] = /^step ([\d\u202f]+), training ([\d.−]+)/.exec((await reading(page, "Loss"))!)!;
       const logged = 0.7 - Number(at!.replace("\u202f", "")) / 1000;
       return Math.abs(logged - Number(loss!.replace("−", "-")));
     };
-    await eventually(value).toBeLessThan(0.005);
+    await eventually(error).toBeLessThan(0.0005);
     await page.getByRole("button", { name: "Whole run" }).click();
+    await eventually(() => reading(page, "Loss")).toBe("2 lines, 0 to 5\u202f000");
+    expect(opened.errors).toEqual([]);
+  });
+
+  it("is drawn over time, logarithmically where its values allow it", async () => {
+    fullRun(scratch.at("axes", "run"), LONG);
+    await using dashboard = await served("axes");
+    await using opened = await open(await browser(), dashboard.url);
+    const { page } = opened;
+    await openRun(page, "run");
     await page.getByLabel("Logarithmic").check();
     await chart(page, "Loss").getByText("linear: it has values below zero").waitFor();
     expect(await chart(page, "Gradient norm").getByText("linear").count()).toBe(0);
-    await page.getByRole("slider", { name: "Smoothing" }).press("End");
     await page.getByLabel("Over").selectOption("time");
     await eventually(() => reading(page, "Loss")).toBe("2 lines, 0:00 to 1:23:20");
     await cursor(page, "Loss").press("End");
