@@ -192,7 +192,9 @@ describe("a file that holds no rows is refused with what it is", () => {
 
   test("one JSON object over several lines", async () => {
     const object = JSON.stringify({ data: [{ prompt: "Q" }] }, null, 2);
-    expect(await refusal(readAll(write("object.json", `\n${object}`)))).toMatchInlineSnapshot(`"object.json is one JSON object over several lines. Give its rows as an array, [{...}, {...}], or each on a line of its own."`);
+    expect(await refusal(readAll(write("object.json", `\n${object}`)))).toMatchInlineSnapshot(
+      `"object.json is one JSON object over several lines. Give its rows as an array, [{...}, {...}], or each on a line of its own."`,
+    );
   });
 
   test("other bytes", async () => {

@@ -1,8 +1,7 @@
 /** Every check finds the defect that it is for, says where, and says nothing of clean rows. */
 
 import { describe, expect, test } from "vitest";
-import { hashOf, hashOfHashes } from "../../src/data/hash.ts";
-import { Signatures, signatureOf, union } from "../../src/data/min-hash.ts";
+import { signatureOf } from "../../src/data/min-hash.ts";
 import { hashesOf } from "../../src/data/repeats.ts";
 import type { Check, Finding } from "../../src/inspection/check.ts";
 import { chatTemplate } from "../../src/inspection/checks/chat-template.ts";
@@ -335,89 +334,5 @@ describe("what the ledger has", () => {
 
   test("is nothing where all is well", () => {
     expect(ledgerFindings(ledger, limits)).toEqual([]);
-  });
-});
-
-describe("MinHash", () => {
-  test("estimates the Jaccard similarity of the sets of three words", () => {
-    const common = words(400);
-    for (const own of [20, 100, 400]) {
-      const [a, b] = [`${common} ${words(own)}`, `${common} ${words(own)}`];
-      const shingles = (text: string) => {
-        const list = text.split(" ");
-        return new Set(list.slice(2).map((_, i) => list.slice(i, i + 3).join(" ")));
-      };
-      const [x, y] = [shingles(a), shingles(b)];
-      const both = [...x].filter((shingle) => y.has(shingle)).length;
-      const [first, second] = [signatureOf(a)!, signatureOf(b.toUpperCase().replaceAll(" ", ", "))!];
-      const same = first.filter((value, k) => value === second[k]).length / first.length;
-      // Four standard errors of 64 functions at most.
-      expect(Math.abs(same - both / (x.size + y.size - both))).toBeLessThan(0.25);
-      const signatures = new Signatures();
-      signatures.add([first]);
-      expect(signatures.likest([second], 0)?.similarity ?? same).toBe(same);
-    }
-  });
-
-  test("of a text without three words there is none", () => {
-    expect([signatureOf("two words"), signatureOf("")]).toEqual([undefined, undefined]);
-  });
-
-  test("of sets together is that of their union", () => {
-    const [a, b] = [words(30), words(30)];
-    expect(union([signatureOf(a)!, signatureOf(b)!])).not.toEqual(signatureOf(a));
-    expect(union([signatureOf(a)!, signatureOf(a)!])).toEqual(signatureOf(a));
-    expect(union([signatureOf(a)!, signatureOf(b)!])).toEqual(union([signatureOf(b)!, signatureOf(a)!]));
-  });
-
-  test("compares texts by the least alike of their sets", () => {
-    const [a, b, c] = [words(30), words(30), words(30)].map((text) => signatureOf(text)!) as [
-      Int32Array,
-      Int32Array,
-      Int32Array,
-    ];
-    const signatures = new Signatures(2);
-    signatures.add([a, b]);
-    signatures.add([a, c]);
-    expect(signatures.likest([a, c], 0.8)).toEqual({ place: 1, similarity: 1 });
-    expect(signatures.likest([c, b], 0.1)).toBeUndefined();
-  });
-
-  test("thousands of equal texts take no quadratic time", () => {
-    const signatures = new Signatures();
-    const text = words(10);
-    const signature = signatureOf(text)!;
-    for (let i = 0; i < 20_000; i++) {
-      expect(signatures.likest([signature], 0.8)).toEqual(i === 0 ? undefined : { place: 0, similarity: 1 });
-      signatures.add([signature]);
-    }
-  });
-});
-
-describe("hashes", () => {
-  test("tell texts apart by their place and their borders", () => {
-    const hashes = [
-      hashOf("ab", "c"),
-      hashOf("a", "bc"),
-      hashOf("abc"),
-      hashOf("abc", ""),
-      hashOf("c", "ab"),
-      hashOf(""),
-    ];
-    expect(new Set(hashes).size).toBe(6);
-    for (const hash of hashes) expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
-  });
-
-  test("of hashes depend on their order", () => {
-    const [a, b] = [hashOf("a"), hashOf("b")];
-    const hashes = [hashOfHashes([a, b]), hashOfHashes([b, a]), hashOfHashes([a]), hashOfHashes([a, a]), a];
-    expect(new Set(hashes).size).toBe(5);
-    for (const hash of hashes) expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
-    const many = Array.from({ length: 300 }, (_, i) => hashOf(`text ${i}`));
-    expect(new Set(many.flatMap((x) => many.map((y) => hashOfHashes([x, y])))).size).toBe(90_000);
-  });
-
-  test("of a hundred thousand texts are all different", () => {
-    expect(new Set(Array.from({ length: 100_000 }, (_, i) => hashOf(`text ${i}`))).size).toBe(100_000);
   });
 });
