@@ -73,10 +73,12 @@ export interface GgufParts {
   readonly metadata?: readonly GgufEntry[];
   readonly tensors?: readonly GgufTensorEntry[];
   readonly data?: Uint8Array;
+  /** Where the data begins: at a multiple of so many bytes, 32 if it is not given. */
+  readonly alignment?: number;
 }
 
 export function ggufBytes(parts: GgufParts): Uint8Array {
-  const { metadata = [], tensors = [], data = new Uint8Array(0) } = parts;
+  const { metadata = [], tensors = [], data = new Uint8Array(0), alignment = 32 } = parts;
   const pieces = [
     new TextEncoder().encode(parts.magic ?? "GGUF"),
     u32(parts.version ?? 3),
@@ -92,7 +94,7 @@ export function ggufBytes(parts: GgufParts): Uint8Array {
     ]),
   ];
   const header = Buffer.concat(pieces);
-  return Buffer.concat([header, new Uint8Array((32 - (header.length % 32)) % 32), data]);
+  return Buffer.concat([header, new Uint8Array((alignment - (header.length % alignment)) % alignment), data]);
 }
 
 export function u32(value: number): Uint8Array {

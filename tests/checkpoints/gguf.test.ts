@@ -87,6 +87,25 @@ describe("a Llama model that the gguf package wrote", () => {
     checkpoint[Symbol.dispose]();
   });
 
+  test("the data may be aligned to more than 32 bytes", () => {
+    const data = Float32Array.from({ length: 16 }, (_, i) => i);
+    // One of two names makes the header end where alignment to 32 bytes would look for the data elsewhere.
+    for (const name of ["", "a".repeat(32)]) {
+      const bytes = ggufBytes({
+        ...MINIMAL_GGUF,
+        metadata: [
+          ...MINIMAL_GGUF.metadata,
+          ["general.name", GGUF_TYPES.TEXT, text(name)],
+          ["general.alignment", GGUF_TYPES.UINT32, u32(64)],
+        ],
+        data: new Uint8Array(data.buffer),
+        alignment: 64,
+      });
+      using checkpoint = openGguf(temporaryFile("m.gguf", bytes));
+      expect(checkpoint.read("model.embed_tokens.weight")).toEqual(data);
+    }
+  });
+
   test("cut short anywhere, it is refused", () => {
     const whole = readFileSync(TINY_GGUF);
     const path = join(temporaryFolder(), "cut.gguf");
