@@ -19,6 +19,7 @@
  */
 
 import { z } from "zod";
+import { ConfigError } from "../errors.ts";
 import { broadcastTo, mul, sigmoid, where } from "../tensor/index.ts";
 import { defineObjective } from "./definition.ts";
 import { labelledCompletions, labelledMetrics, labelledScores, onOwnSide } from "./labelled.ts";
@@ -62,6 +63,11 @@ function objective(
   { beta: scale, desirableWeight, undesirableWeight }: Settings,
   context?: StepContext,
 ): Objective {
+  if (desirableWeight === 0 && undesirableWeight === 0) {
+    throw new ConfigError(
+      "--desirable-weight and --undesirable-weight are both 0, so there would be nothing to learn. Give one of them more than 0.",
+    );
+  }
   return {
     name,
     ...labelledCompletions,

@@ -208,6 +208,15 @@ describe("KTO", () => {
     expect(apo.gradient).toEqual(kto.gradient);
   });
 
+  it("may leave out one kind of completions, but not both", () => {
+    expect(create("kto", { undesirableWeight: 0 }).name).toBe("kto");
+    for (const name of ["kto", "apo_zero_unpaired"] as const) {
+      expect(() => create(name, { desirableWeight: 0, undesirableWeight: 0 })).toThrow(
+        "--desirable-weight and --undesirable-weight are both 0, so there would be nothing to learn. Give one of them more than 0.",
+      );
+    }
+  });
+
   it("beside unpaired APO-zero leaves it its reference point of 0", async () => {
     const step = { policy: [-12, -20], reference: [-13.5, -18], label: [1, 0] };
     const parts = [create("kto"), create("apo_zero_unpaired")];
