@@ -75,6 +75,28 @@ describe.skipIf(browserMissing)(`the explanation's figures${whyNoBrowser}`, () =
       await expect.poll(() => new URL(open.page.url()).searchParams.get("bradley-terry.gap")).toBeNull();
     });
 
+    it("is set by a tap, and left alone by a finger that scrolls the page", async () => {
+      const phone = { viewport: { width: 360, height: 800 }, hasTouch: true, isMobile: true };
+      await using open = await openPage(await browser(), phone);
+      const drawing = open.page.locator("#bradley-terry svg");
+      await drawing.evaluate((element) => element.scrollIntoView({ block: "center", behavior: "instant" }));
+      const gap = () => open.page.getByLabel("Gap of rewards").inputValue();
+      const box = (await drawing.boundingBox())!;
+      const [x, y] = [box.x + 0.8 * box.width, box.y + box.height / 2];
+      const input = await open.page.context().newCDPSession(open.page);
+      const touch = (type: "touchStart" | "touchMove" | "touchEnd", up = 0) =>
+        input.send("Input.dispatchTouchEvent", { type, touchPoints: type === "touchEnd" ? [] : [{ x, y: y - up }] });
+      const before = await open.page.evaluate(() => scrollY);
+      await touch("touchStart");
+      for (const up of [30, 60, 90, 120]) await touch("touchMove", up);
+      await touch("touchEnd");
+      await expect.poll(() => open.page.evaluate(() => scrollY)).toBeGreaterThan(before);
+      expect(await gap()).toBe("1");
+      await drawing.evaluate((element) => element.scrollIntoView({ block: "center", behavior: "instant" }));
+      await drawing.tap({ position: { x: 0.8 * box.width, y: box.height / 2 } });
+      await expect.poll(async () => Number(await gap())).toBeGreaterThan(2);
+    });
+
     it("has the crowd's share close in on the probability", async () => {
       await using open = await openPage(await browser(), { path: "index.html?bradley-terry.votes=400" });
       const [share, probability] = [
