@@ -128,7 +128,16 @@ export interface RunResult {
 /** All optional: a program that only wants the result passes none. */
 export interface RunObserver {
   onStage?(
-    stage: "opening" | "reading" | "compiling" | "checking" | "evaluating" | "training" | "sampling" | "saving",
+    stage:
+      | "opening"
+      | "reading"
+      | "loading"
+      | "compiling"
+      | "checking"
+      | "evaluating"
+      | "training"
+      | "sampling"
+      | "saving",
   ): void;
   /** Called while files are fetched from the hub, many times a second. */
   onHub?(event: HubEvent): void;

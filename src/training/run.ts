@@ -116,6 +116,7 @@ async function tunePart(given: TrainingConfig, control: RunControl, { part, whol
       run.writeJson("outcome.json", { part: "first", step, steps, interrupted, suspects } satisfies Outcome);
       return { ...tuned, output: config.output, part: "first" };
     }
+    observer?.onStage?.("loading");
     const start = await startingPolicy(config, { checkpoint, model, adapter, tuned: tuned?.result, signal }).catch(
       (error) => {
         if (signal?.aborted && error === signal.reason) return undefined;

@@ -94,6 +94,7 @@ describe("a run", () => {
     expect([...new Set(told.stages)]).toEqual([
       "opening",
       "reading",
+      "loading",
       "compiling",
       "checking",
       "evaluating",

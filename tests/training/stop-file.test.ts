@@ -139,7 +139,7 @@ describe("while it goes on, a run directory says who works on it", () => {
   it("nor after Ctrl-C while its weights were read; it goes on where it was", async () => {
     const interruptAtStart = (): RunControl => {
       const abort = new AbortController();
-      return { signal: abort.signal, observer: { onStage: (stage) => stage === "reading" && abort.abort() } };
+      return { signal: abort.signal, observer: { onStage: (stage) => stage === "loading" && abort.abort() } };
     };
     const early = await run("early", interruptAtStart());
     expect(early).toMatchObject({ output: at("early"), step: 0, steps: 4, interrupted: "signal" });
