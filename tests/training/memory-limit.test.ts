@@ -77,7 +77,7 @@ describe("a run that needs more memory than there is", () => {
 
   it("whose weights alone are too many is told so", () => {
     expect(said(eightBillion, 24e9, {}, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 35.0 GB of memory, and 24.0 GB are available. It takes 32.1 GB for weights, 1.8 GB for activations, 839 MB for gradients and optimizer, 243 MB for the engine. The weights alone are too many: take a smaller model, or a machine with more memory. --force tries it as it is."`,
+      `"Llama: this run needs about 35.0 GB of memory, and 24.0 GB are available. It takes 32.1 GB for weights, 1.8 GB for activations, 839 MB for gradients and optimizer, 240 MB for the engine. The weights alone are too many: take a smaller model, or a machine with more memory. --force tries it as it is."`,
     );
   });
 
@@ -89,13 +89,13 @@ describe("a run that needs more memory than there is", () => {
 
   it("on long examples is told a length at which it fits", () => {
     expect(said(oneBillion, 8e9, {}, pairsOf(700, 800))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 12.4 GB of memory, and 8.0 GB are available. It takes 7.1 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 205 MB for the engine. It would fit with --max-length 512 (about 7.7 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 12.4 GB of memory, and 8.0 GB are available. It takes 7.1 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 203 MB for the engine. It would fit with --max-length 512 (about 7.7 GB). --force tries it as it is."`,
     );
   });
 
   it("of many examples to a micro-batch is told of smaller ones", () => {
     expect(said(oneBillion, 8e9, { microBatchTokens: 4096, batchSize: 32 }, pairsOf(100, 50))).toMatchInlineSnapshot(
-      `"Llama: this run needs about 21.5 GB of memory, and 8.0 GB are available. It takes 16.2 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 205 MB for the engine. It would fit with --micro-batch-tokens 200 (about 5.9 GB). --force tries it as it is."`,
+      `"Llama: this run needs about 21.5 GB of memory, and 8.0 GB are available. It takes 16.2 GB for activations, 4.9 GB for weights, 226 MB for gradients and optimizer, 203 MB for the engine. It would fit with --micro-batch-tokens 200 (about 5.9 GB). --force tries it as it is."`,
     );
   });
 });
