@@ -52,7 +52,13 @@ describe("before the first step", () => {
     );
     expect(loss([Math.LN2, 0.66], Math.LN2, Math.LN2)).toThrow("it is 0.66");
     expect(loss([Number.NaN], Math.LN2)).toThrow("it is NaN");
+    expect(loss([0.7035], Math.LN2)).toThrow("it is 0.7035");
     expect(loss([26], 25)).toThrow("the first loss must be 25.000000");
+  });
+
+  it("the loss may be off by a hundredth of itself where it is large", () => {
+    expect(loss([25.2, -25.2], 25, -25)).not.toThrow();
+    expect(loss([-25.3], -25)).toThrow("the first loss must be -25.000000");
   });
 });
 
