@@ -147,7 +147,7 @@ describe("inspect model", () => {
     const { code, err } = await preftune("inspect", "model", model, "--max-length", "256,long");
     expect(code).toBe(2);
     expect(err).toMatchInlineSnapshot(`
-      "preftune: --max-length must be a text with commas or a list of texts, but is "256,long".
+      "preftune: --max-length must be a number, but is "long".
       "
     `);
   });
