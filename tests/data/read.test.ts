@@ -190,6 +190,14 @@ describe("a file that holds no rows is refused with what it is", () => {
     expect(await refusal(readAll(write("other", content)))).toContain(`other is ${kind}. Give a file of JSON lines`);
   });
 
+  test("columns that are parted by other signs", async () => {
+    expect(await refusal(readAll(write("excel.csv", "prompt;chosen;rejected\nQ;A;B\n")))).toMatchInlineSnapshot(
+      `"excel.csv: the columns in its first line are parted by semicolons, and were read as parted by commas. Part cells by commas in .csv, by tabs in .tsv."`,
+    );
+    expect(await refusal(readAll(write("named.tsv", "prompt,chosen\nQ,A\n")))).toContain("by commas, and were read");
+    expect(await readAll(write("one.csv", '"te,xt"\n"a;b"\n'))).toMatchObject([{ value: { "te,xt": "a;b" } }]);
+  });
+
   test("one JSON object over several lines", async () => {
     const object = JSON.stringify({ data: [{ prompt: "Q" }] }, null, 2);
     expect(await refusal(readAll(write("object.json", `\n${object}`)))).toMatchInlineSnapshot(

@@ -65,7 +65,7 @@ function readerFor(path: string, start: Uint8Array): TextReader {
       try {
         const cells = parseRecord(decode(bytes, decoder, "not CSV"), delimiter);
         if (head !== undefined) return [{ origin, value: namedCells(head, cells) }];
-        head = columnNames(file, cells);
+        head = columnNames(file, cells, delimiter);
         return [];
       } catch (error) {
         if (!(error instanceof RowProblem)) throw error;
@@ -94,7 +94,15 @@ function delimiterOf(path: string, first: number | undefined, start: Uint8Array)
   return start.subarray(0, end < 0 ? start.length : end).includes(0x09) ? "\t" : ",";
 }
 
-function columnNames(file: string, names: readonly string[]): readonly string[] {
+const separators: Readonly<Record<string, string>> = { ",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars" };
+
+function columnNames(file: string, names: readonly string[], delimiter: string): readonly string[] {
+  const other = Object.keys(separators).find((sign) => sign !== delimiter && names[0]?.includes(sign));
+  if (names.length === 1 && other !== undefined) {
+    throw new DataError(
+      `${file}: the columns in its first line are parted by ${separators[other]}, and were read as parted by ${separators[delimiter]}. Part cells by commas in .csv, by tabs in .tsv.`,
+    );
+  }
   const seen = new Set<string>();
   const twice = names.find((name) => name !== "" && (seen.has(name) || !seen.add(name)));
   if (twice === undefined) return names;
