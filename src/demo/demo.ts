@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Estimate } from "../diagnostics/estimate.ts";
 import { loadModel } from "../evaluation/loaded-model.ts";
+import { RunDirectory } from "../training/directory/run-directory.ts";
 import type { RunObserver, RunResult } from "../training/observer.ts";
 import { type DpoOptions, dpo } from "../training/tuners.ts";
 import { divergenceOnSamples } from "./divergence.ts";
@@ -62,6 +63,7 @@ export async function demo(
 ): Promise<DemoReport | Pick<DemoReport, "run">> {
   const { seed, threads, samples = 200 } = options;
   const settings = demoRun(options);
+  RunDirectory.refuseExisting(settings.output);
   await using base = await loadModel(settings.model, { threads });
   observer?.onStage?.("sampling");
   const before = await sampleReviews(base, samples, seed);

@@ -134,6 +134,15 @@ test("report of a model's folder writes nothing into it", async () => {
   expect(readdirSync(model)).toEqual(before);
 });
 
+test("a demo refuses a folder that holds something before it writes a review", async () => {
+  const { code, out, err } = await preftune("demo", "--output", folder);
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: `preftune: ${folder}: is there already and not empty. Give another --output.\n`,
+  });
+  expect(out).not.toContain("before tuning");
+});
+
 test("a number of threads that would take all memory is refused", async () => {
   const { code, err } = await preftune("generate", "--model", model, "--prompt", "Hi", "--threads", "100000");
   expect({ code, err }).toEqual({ code: 2, err: "preftune: --threads must be at most 1024, but is 100000.\n" });

@@ -167,6 +167,16 @@ describe("usage errors exit with 2 and say what is wrong", () => {
     `);
   });
 
+  test("flags of generate that would be without effect", async () => {
+    const prompt = ["generate", "--model", "m", "--prompt", "a"];
+    expect(await refused(...prompt, "--top-p", "0.9")).toBe(
+      "preftune: --top-p has no effect at temperature 0, which takes the most probable token. Give --temperature too, or leave it out.\n",
+    );
+    expect(await refused(...prompt, "--limit", "3")).toBe(
+      "preftune: --limit is for the rows of --prompts, and has no effect with --prompt.\n",
+    );
+  });
+
   test("nothing to export, or two things", async () => {
     expect(await refused("export", "--output", "o")).toMatchInlineSnapshot(`
       "preftune: Give --run, or --model (with --adapter, where there is one).

@@ -16,6 +16,7 @@ import { promptIds } from "../../text/boundary.ts";
 import type { Content } from "../../text/chat.ts";
 import { trainingShape } from "../../training/config.ts";
 import type { CommandDefinition, Invocation, Io } from "../command.ts";
+import type { Settings } from "../config-file.ts";
 import { rowFlags } from "../flag-groups.ts";
 import { fetchNamed, hubOn } from "../hub.ts";
 import { checkSettings } from "../settings.ts";
@@ -92,6 +93,7 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   if ((settings.prompt === undefined) === (settings.prompts === undefined)) {
     throw new ConfigError("Give either --prompt TEXT or --prompts FILE.");
   }
+  refuseIdle(settings, given);
   const hub = hubOn(new Screen(io.stderr));
   const { adapter } = await fetchNamed({ adapter: settings.adapter, data: settings.prompts }, hub);
   using opened = await openModel(settings.model, "log-probability", { ...settings, adapter, hub });
@@ -109,6 +111,18 @@ async function run({ flags, given, io }: Invocation): Promise<number> {
   else if (json) printJson(io, prompts, answers);
   else printAnswers(io, prompts, answers);
   return 0;
+}
+
+/** Throws ConfigError for flags that would be without effect. */
+function refuseIdle({ prompt, temperature, topP }: z.output<typeof schema>, given: Settings): void {
+  if (temperature === 0 && topP < 1) {
+    throw new ConfigError(
+      "--top-p has no effect at temperature 0, which takes the most probable token. Give --temperature too, or leave it out.",
+    );
+  }
+  const ofRows = ["format", "columns", "limit", "onBadRow"].find((key) => given.has(key));
+  if (prompt === undefined || ofRows === undefined) return;
+  throw new ConfigError(`${given.get(ofRows)!.where} is for the rows of --prompts, and has no effect with --prompt.`);
 }
 
 async function readPrompts(
