@@ -17,7 +17,7 @@ interface Template {
   /** Undefined for numbers that nobody wants. */
   readonly columns: readonly (Column | undefined)[];
   readonly table: Table;
-  /** Whether it has a number for all that is wanted: then a line that has them at its places hides none under a name that nobody wants. */
+  /** Whether only some names are wanted and it has a number for each: then a line that has them at its places hides none under a name that nobody wants. */
   readonly complete: boolean;
 }
 
@@ -79,7 +79,7 @@ export class MetricLines {
     const plain = parts.length === names.length && names.every((name, i) => nameIn(parts[i]!) === name);
     if (!plain || this.templates.length >= MOST_TEMPLATES) return;
     const read = new Set(names.filter((_, i) => columns[i] !== undefined));
-    const complete = [...(this.wanted ?? [])].every((name) => read.has(name));
+    const complete = this.wanted !== undefined && [...this.wanted].every((name) => read.has(name));
     this.templates.push({ parts, columns, table, complete });
   }
 
@@ -100,8 +100,10 @@ function fill({ parts, columns, table, complete }: Template, text: ByteText, sta
     const column = columns[i];
     if ((column !== undefined || !complete) && !text.startsWith(parts[i]!, at)) return false;
     const from = at + (column === undefined ? 1 : parts[i]!.length);
-    const stop = i === parts.length - 1 ? end - 1 : text.indexOf(",", from);
-    if (stop <= from || stop >= end) return false;
+    const comma = text.indexOf(",", from);
+    const isLast = i === parts.length - 1;
+    const stop = isLast ? end - 1 : comma;
+    if (stop <= from || stop >= end || (isLast && comma >= 0 && comma < end)) return false;
     if (column !== undefined) {
       const written = text.slice(from, stop);
       const value = Number(written);

@@ -66,6 +66,7 @@ describe("a line", () => {
         const [all, some] = [read(log), read(log, new Set(["kl"]))];
         expect(some.training.rows).toBe(all.training.rows);
         expect(some.evaluation.rows).toBe(all.evaluation.rows);
+        expect(all.training.rows).toBe(2 * lines.filter((line) => "loss" in line).length);
         for (const column of ["step", "kl"]) expect(some.training.values(column)).toEqual(all.training.values(column));
       }),
     );
