@@ -167,6 +167,15 @@ describe("usage errors exit with 2 and say what is wrong", () => {
     `);
   });
 
+  test("flags of an adapter where all weights are trained", async () => {
+    const words = ["dpo", "--model", "m", "--data", "d", "--output", "o", "--tuning", "full"];
+    for (const idle of [["--lora-rank", "8"], ["--lora-alpha", "8"], ["--lora-targets", "q_proj"], ["--rs-lora"]]) {
+      expect(await refused(...words, ...idle)).toBe(
+        `preftune: ${idle[0]} has no effect with --tuning full, which trains no adapter. Leave it out.\n`,
+      );
+    }
+  });
+
   test("flags of generate that would be without effect", async () => {
     const prompt = ["generate", "--model", "m", "--prompt", "a"];
     expect(await refused(...prompt, "--top-p", "0.9")).toBe(

@@ -144,7 +144,18 @@ function settle(method: Method, { flags, given, own }: Invocation): TrainingOpti
   const { config, resume } = own as OwnOptions;
   const asked = config === undefined ? given : layered(readConfigFile(config, flags, method.name), given);
   const settings = resume ? layered(resumedSettings(method, asked), asked) : asked;
-  return checkSettings(method.schema, flags, settings) as TrainingOptions;
+  const options = checkSettings(method.schema, flags, settings) as TrainingOptions;
+  if (options.tuning === "full") refuseAdapterFlags(given);
+  return options;
+}
+
+/** Throws ConfigError for flags of an adapter where there is none. A file may have them, for the runs that have one. */
+function refuseAdapterFlags(given: Settings): void {
+  const idle = ["loraRank", "loraAlpha", "loraTargets", "rsLora"].find((key) => given.has(key));
+  if (idle === undefined) return;
+  throw new ConfigError(
+    `${given.get(idle)!.where} has no effect with --tuning full, which trains no adapter. Leave it out.`,
+  );
 }
 
 function resumedSettings({ name }: Method, asked: Settings): Settings {
