@@ -5,15 +5,15 @@ import type { Value } from "../../src/runtime/runtime.ts";
 
 /** A digest of each array's bytes: `expect(digests(a)).toEqual(digests(b))` names the arrays that differ. */
 export function digests(values: Readonly<Record<string, Value>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, { data }]) => {
-      const { buffer, byteOffset, byteLength } = data as Float32Array;
-      return [
-        name,
-        createHash("sha256")
-          .update(new Uint8Array(buffer, byteOffset, byteLength))
-          .digest("hex"),
-      ];
-    }),
-  );
+  const digest = ({ data }: Value) => createHash("sha256").update(bytesOf(data as Float32Array));
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, digest(value).digest("hex")]));
+}
+
+/** Whether two arrays hold the very same bits. */
+export function sameBits(a: Float32Array, b: Float32Array): boolean {
+  return bytesOf(a).equals(bytesOf(b));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -71,9 +71,3 @@ export function tinyPairs(count: number, seed = 1): TokenizedExample[] {
     completions: [ids(12), ids(12)],
   }));
 }
-
-/** Whether two arrays hold the very same bits. */
-export function sameBits(a: Float32Array, b: Float32Array): boolean {
-  const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) => Buffer.from(buffer, byteOffset, byteLength);
-  return bytes(a).equals(bytes(b));
-}

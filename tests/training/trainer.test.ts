@@ -6,7 +6,8 @@ import { packedLength, planMicroBatches } from "../../src/data/microbatch.ts";
 import { TrainingError } from "../../src/errors.ts";
 import { dpo, type MethodName, objectivesOf } from "../../src/objectives/index.ts";
 import { globalNorm } from "../../src/training/policy/flat.ts";
-import { sameBits, tinyPairs } from "../support/tiny-model.ts";
+import { sameBits } from "../support/same-bits.ts";
+import { tinyPairs } from "../support/tiny-model.ts";
 import { movedPolicy, newPolicy, relativeError, trainerConfig, withTrainer } from "../support/trainers.ts";
 
 /** One step on the pairs: its metrics, and the gradient that it took. */
