@@ -84,7 +84,6 @@ describe("lists", () => {
 describe("a setting that is wrong is refused by its name:", () => {
   it.each<[string, Record<string, unknown>]>([
     ["model", { model: "" }],
-    ["model", { model: undefined }],
     ["data", { data: [] }],
     ["data", { data: "" }],
     ["output", { output: "" }],
@@ -118,7 +117,13 @@ describe("a setting that is wrong is refused by its name:", () => {
   });
 
   it("and one that there is not", () => {
-    expect(refusal({ bata: 0.1 })).toBe('Unrecognized key: "bata"');
+    expect(refusal({ betta: 0.1 })).toBe("betta is not a setting. Did you mean beta?");
+    expect(refusal({ wandb: true })).toBe("wandb is not a setting.");
+  });
+
+  it("and one that is missing", () => {
+    expect(refusal({ model: undefined })).toBe("model is missing.");
+    expect(refusal({ data: undefined })).toBe("data is missing.");
   });
 });
 
