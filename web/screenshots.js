@@ -81,6 +81,8 @@ async function photograph(page, suffix) {
     await shoot(`dashboard-${tab.toLowerCase()}`);
   }
   await page.goto(`${origin}/index.html`);
+  // As before printing: figures compute when they are about to be seen, and a picture of the page sees them all.
+  await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
   // The bar that stays in sight would lie over what is below it.
   await page.addStyleTag({ content: "header.bar { position: static !important; }" });
   await shoot("explanation");
