@@ -134,7 +134,8 @@ const nothingLeftToLearn: Rule = {
   name: "nothing-left-to-learn",
   when: "running",
   threshold: `over the last ${WINDOW} steps accuracy is 1 and the loss between 0 and 2 % of the first step's`,
-  reason: "the gradient weights are then a few percent at most, so further steps move the policy without teaching it; a loss that may be negative, as the robust one, has no such end",
+  reason:
+    "the gradient weights are then a few percent at most, so further steps move the policy without teaching it; a loss that may be negative, as the robust one, has no such end",
   advice:
     "Train for fewer steps, lower --learning-rate or raise --beta; if it came early, chosen and rejected may differ in something trivial, such as their format.",
   find: ({ history }) => {
