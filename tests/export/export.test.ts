@@ -93,7 +93,7 @@ test("what a killed export has left of a name is removed by the next of that nam
 test.each([
   ["exportModel", () => exportModel({ model, format: "zip" as "hf", output: at("none") }), /^format: Invalid option/],
   ["inspectModel", () => inspectModel({ model, batchSize: 0 }), /^batchSize: /],
-  ["inspectData", () => inspectData({ model } as never), /^data: /],
+  ["inspectData", () => inspectData({ model } as never), /^data is missing/],
 ] as const)("a setting that is wrong is refused by name: %s", async (_, call, message) => {
   const error: unknown = await call().catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ConfigError);
