@@ -6,10 +6,14 @@ interface Route {
   readonly query: URLSearchParams;
 }
 
-let current = $state.raw(parse(location.hash));
-addEventListener("hashchange", () => {
-  current = parse(location.hash);
-});
+let shown = location.hash;
+let current = $state.raw(parse(shown));
+addEventListener("hashchange", follow);
+
+function follow(): void {
+  shown = location.hash;
+  current = parse(shown);
+}
 
 /** Reactive. */
 export function route(): Route {
@@ -28,10 +32,14 @@ export function link(
   return `#/${path.map(encodeURIComponent).join("/")}${search.size > 0 ? `?${search}` : ""}`;
 }
 
-/** Goes on without a new entry in the history: for what is set within a view. */
+/**
+ * Goes on without a new entry in the history: for what is set within a view. Does nothing where the address has moved on
+ * already, which the page hears of only in its next event: a link that was just pressed would lead nowhere.
+ */
 export function replace(href: string): void {
+  if (location.hash !== shown) return;
   history.replaceState(history.state, "", href);
-  current = parse(location.hash);
+  follow();
 }
 
 function parse(hash: string): Route {
