@@ -63,9 +63,12 @@ export async function numberOf(page: Page, figure: string, name: string): Promis
   return read();
 }
 
-/** Scrolls to a figure at once. */
+/** Scrolls to a figure at once, and stays until the browser has seen it there: what is passed between two frames is not. */
 export async function bringIntoSight(page: Page, figure: string): Promise<void> {
-  await page.locator(`#${figure}`).evaluate((element) => element.scrollIntoView({ behavior: "instant" }));
+  await page.locator(`#${figure}`).evaluate(async (element) => {
+    element.scrollIntoView({ behavior: "instant" });
+    for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  });
 }
 
 /** Waits until a figure shows these numbers, to within what one rounding in double precision may differ by. */
