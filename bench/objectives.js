@@ -21,7 +21,7 @@ import {
   head,
   isNamed,
   median,
-  openPairs,
+  openWholePairs,
   policiesOf,
   processorSeconds,
   row,
@@ -38,15 +38,7 @@ const given = flags({
   threads: 2,
 });
 const { rounds, threads } = given;
-const opened = await openPairs({
-  model: given.model,
-  data: given.data,
-  limit: given.pairs,
-  maxLength: given["max-length"],
-  truncation: "drop",
-  learningRate: 1e-9,
-  threads,
-});
+const opened = await openWholePairs(given, { learningRate: 1e-9, threads });
 const { config, checkpoint, examples } = opened;
 const newPolicy = await policiesOf(opened);
 

@@ -15,7 +15,7 @@ import { objectiveOf } from "../dist/training/methods.js";
 import { batchInputs, completionScores } from "../dist/training/step/engine.js";
 import { objectiveInputs } from "../dist/training/step/objective-inputs.js";
 import { scoreProgram } from "../dist/training/step/step.js";
-import { flags, HH_PAIRS, head, median, openPairs, policiesOf, row, SMOLLM2 } from "./support.js";
+import { flags, HH_PAIRS, head, median, openWholePairs, policiesOf, row, SMOLLM2 } from "./support.js";
 
 const { rounds, threads, full, ...given } = flags({
   model: SMOLLM2,
@@ -29,13 +29,7 @@ const { rounds, threads, full, ...given } = flags({
 /** Operations that take a smaller share are "the rest". */
 const SHARE = 0.005;
 
-const opened = await openPairs({
-  model: given.model,
-  data: given.data,
-  limit: given.pairs,
-  maxLength: given["max-length"],
-  truncation: "drop",
-});
+const opened = await openWholePairs(given);
 const { config, checkpoint, model, examples } = opened;
 const scratch = mkdtempSync(join(tmpdir(), "preftune-profile-"));
 try {

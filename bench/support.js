@@ -48,6 +48,15 @@ export async function openPairs(settings) {
 }
 
 /**
+ * The model and the pairs that a script's flags ask for, pairs that would have to be shortened left out, with further settings.
+ * @param {{ model: string, data: string, pairs: number, "max-length": number }} flags
+ * @param {Partial<Parameters<typeof openPairs>[0]>} settings
+ */
+export function openWholePairs({ model, data, pairs, "max-length": maxLength }, settings = {}) {
+  return openPairs({ model, data, limit: pairs, maxLength, truncation: "drop", ...settings });
+}
+
+/**
  * What makes policies as such a run begins, each with an adapter of its own over the same weights.
  * @param {Awaited<ReturnType<typeof openPairs>>} opened
  */
