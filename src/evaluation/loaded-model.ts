@@ -57,7 +57,7 @@ export interface OpenedModel extends Disposable {
 }
 
 /** How a model's programs get their parameters, and what to bind for them: with the adapter, where there is one. */
-export interface BoundModel {
+interface BoundModel {
   readonly parameters: Parameters;
   readonly weights: Weights;
 }
