@@ -12,7 +12,7 @@ import { ConfigError } from "../errors.ts";
 import { describeOrigin, type Example, type RowOrigin } from "./example.ts";
 import { excerptAround, LOST, MOJIBAKE } from "./garbled.ts";
 import { hashOfHashes } from "./hash.ts";
-import { NearDuplicates } from "./near-duplicates.ts";
+import { describeLikeness, NearDuplicates } from "./near-duplicates.ts";
 import { RowProblem } from "./problem.ts";
 import { exactKey, hashesOf, looseKey, opposingKeys, wordsOf } from "./repeats.ts";
 
@@ -94,8 +94,7 @@ export class DropFilter {
   private checkNear(examples: readonly Example[], origin: RowOrigin): () => void {
     const found = this.near.find(examples, origin);
     if ("keep" in found) return found.keep;
-    const share = Math.round(100 * found.similarity);
-    throw new RowProblem("near duplicate", `about ${share} % of ${describeOrigin(found.earlier)}`);
+    throw new RowProblem("near duplicate", describeLikeness(found));
   }
 }
 

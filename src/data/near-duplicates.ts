@@ -4,7 +4,7 @@
  * answers to the same prompt, and the same answers preferred the other way round, are not.
  */
 
-import type { Example, RowOrigin } from "./example.ts";
+import { describeOrigin, type Example, type RowOrigin } from "./example.ts";
 import { hashOf } from "./hash.ts";
 import { Signatures, signatureOf, signatureOfOne, union } from "./min-hash.ts";
 import { plain, wordsOf } from "./repeats.ts";
@@ -15,6 +15,11 @@ export const ALIKE = 0.8;
 interface Repeated {
   readonly earlier: RowOrigin;
   readonly similarity: number;
+}
+
+/** How like an earlier row a row is, in words: a similarity is an estimate. */
+export function describeLikeness({ earlier, similarity }: Repeated): string {
+  return `about ${Math.round(100 * similarity)} % of ${describeOrigin(earlier)}`;
 }
 
 export class NearDuplicates {

@@ -3,7 +3,7 @@
 import { describeOrigin, type RowOrigin } from "../../data/example.ts";
 import { hashOf } from "../../data/hash.ts";
 import { Signatures } from "../../data/min-hash.ts";
-import { ALIKE } from "../../data/near-duplicates.ts";
+import { ALIKE, describeLikeness } from "../../data/near-duplicates.ts";
 import { looseKey, plain } from "../../data/repeats.ts";
 import { type Check, Tally } from "../check.ts";
 import type { InspectedRow } from "../row.ts";
@@ -41,7 +41,7 @@ export function leaks(named: number): Check {
       const signature = row.signature();
       const like = signature && signatures.likest([signature], ALIKE);
       if (like === undefined) return;
-      alike.add(row.origin, `about ${Math.round(100 * like.similarity)} % of ${describeOrigin(origins[like.place]!)}`);
+      alike.add(row.origin, describeLikeness({ earlier: origins[like.place]!, similarity: like.similarity }));
     },
     findings() {
       return [

@@ -1,7 +1,6 @@
 /** Rows that nearly repeat an earlier one. */
 
-import { describeOrigin } from "../../data/example.ts";
-import { NearDuplicates } from "../../data/near-duplicates.ts";
+import { describeLikeness, NearDuplicates } from "../../data/near-duplicates.ts";
 import { exactKey } from "../../data/repeats.ts";
 import { type Check, Tally } from "../check.ts";
 
@@ -19,7 +18,7 @@ export function nearDuplicates(named: number): Check {
       seen.add(key);
       const found = near.find([example], origin);
       if ("keep" in found) found.keep();
-      else tally.add(origin, `about ${Math.round(100 * found.similarity)} % of ${describeOrigin(found.earlier)}`);
+      else tally.add(origin, describeLikeness(found));
     },
     findings: () =>
       tally.finding(
